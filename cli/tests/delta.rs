@@ -144,6 +144,31 @@ fn a_name_that_means_another_column_has_that_one_read() {
 }
 
 #[test]
+fn a_table_that_was_made_anew_has_its_own_rows_whatever_its_log_says() {
+    let (server, oracle) = (ObjectServer::new(), Oracle::delta());
+    let project = support::objects::project(&server.url);
+    project.write(
+        "flow.kdl",
+        "source \"here\" { delta \"t\" }\nsource \"there\" { delta \"s3://sales/t\" }\n\
+         sink \"h\" { in \"here\"; file \"here.csv\" }\nsink \"t\" { in \"there\"; file \"there.csv\" }\n",
+    );
+    let mut logs = Vec::new();
+    for (start, end) in [(0, 3), (5, 8)] {
+        oracle.run(&project, "steps.py", &format!("remake t {start} {end}"));
+        upload(&server, &project.folder().join("t"), "t");
+        assert_eq!(run(&project, &[]).len(), 2);
+        assert_eq!(run(&project, &[]).len(), 0);
+        let rows: String = (start..end).map(|id| format!("{id},n{id}\n")).collect();
+        for name in ["here.csv", "there.csv"] {
+            let written = std::fs::read_to_string(project.folder().join(name)).unwrap();
+            assert_eq!(written, format!("id,name\n{rows}"), "{name}");
+        }
+        logs.push(std::fs::read(project.folder().join("t/_delta_log/00000000000000000000.json")).unwrap());
+    }
+    assert_eq!(logs[0], logs[1], "the logs are the same, so the files have to tell");
+}
+
+#[test]
 fn what_can_not_be_read_says_why() {
     let (project, oracle) = (Project::new(), Oracle::delta());
     oracle.run(&project, "steps.py", "append t 0 3");

@@ -3,9 +3,11 @@
 import json
 import os
 import pathlib
+import shutil
 import sys
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 
 from tables import add, field, log, mapped, metadata, numbers, protocol
@@ -14,6 +16,17 @@ from tables import add, field, log, mapped, metadata, numbers, protocol
 def append(table, start, end):
     """Adds rows."""
     write_deltalake(table, numbers(int(start), int(end)), mode="append")
+
+
+def remake(table, start, end):
+    """Makes a table anew, whose log names its one file as those did that were made so before."""
+    folder = pathlib.Path(table)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    # Such files are of one size.
+    pq.write_table(numbers(int(start), int(end)), folder / "part-0.parquet", compression="none", use_dictionary=False)
+    added = add(folder, "part-0.parquet", modificationTime=0)
+    log(folder, 0, [protocol(), metadata([field("id", "long"), field("name", "string")]), added])
 
 
 def widen(table, start, end):
@@ -84,6 +97,7 @@ def broken(folder):
 command, *arguments = sys.argv[1:]
 {
     "append": append,
+    "remake": remake,
     "widen": widen,
     "rows": rows,
     "compact": compact,

@@ -133,6 +133,9 @@ impl Table {
                 files.extend(DataFile::of_row(row, &self.storage).transpose()?);
             }
         }
+        let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        let mut contents = self.storage.contents(&paths)?;
+        files.iter_mut().for_each(|file| file.content = contents.remove(&file.path));
         Ok(files)
     }
 }
@@ -173,6 +176,8 @@ pub struct DataFile {
     partition: serde_json::Map<String, Value>,
     /// Which of its rows are deleted, as the log says it.
     deletion: Option<Value>,
+    /// What tells its content from what others write to its path; none if it is not there.
+    content: Option<String>,
 }
 
 impl DataFile {
@@ -192,6 +197,7 @@ impl DataFile {
             written_ms: number("modificationTime"),
             partition: partition.cloned().unwrap_or_default(),
             deletion: row.get("deletionVector").filter(|deletion| !deletion.is_null()).cloned(),
+            content: None,
         }))
     }
 
@@ -200,10 +206,11 @@ impl DataFile {
         self.partition.contains_key(&column.stored)
     }
 
-    /// What tells the rows of this file from those of others, and of itself in other versions.
+    /// What tells the rows of this file from those of others, and of itself in other versions. Tools do not write a data file again, but
+    /// a table that was made anew may name its files as the one before did.
     pub fn identity(&self) -> String {
         let (path, size, written) = (&self.path, self.size, self.written_ms);
-        serde_json::json!([path, size, written, self.partition, self.deletion]).to_string()
+        serde_json::json!([path, size, written, self.partition, self.deletion, self.content]).to_string()
     }
 }
 
@@ -239,10 +246,8 @@ impl Version {
         };
         let scalar = match (value, data_type.as_primitive_opt()) {
             (Value::Null, _) => Scalar::Null(data_type.clone()),
-            // An empty text is a value where texts are.
-            (Value::String(text), _) if text.is_empty() && *data_type == KernelType::STRING => {
-                Scalar::String(String::new())
-            }
+            // The protocol writes nulls so, also those of texts.
+            (Value::String(text), _) if text.is_empty() => Scalar::Null(data_type.clone()),
             (Value::String(text), Some(primitive)) => primitive.parse_scalar(text).map_err(|_| wrong())?,
             _ => return Err(wrong()),
         };

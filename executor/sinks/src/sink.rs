@@ -166,6 +166,8 @@ pub struct Claim {
     pub path: PathBuf,
     /// The ending of a folder's files, such as `.csv.gz`; none for a file.
     pub ending: Option<String>,
+    /// Whether others that say so may claim the same place: each knows what it has written there.
+    pub is_shared: bool,
 }
 
 /// A file by which a later run sees that a sink still holds what was written.

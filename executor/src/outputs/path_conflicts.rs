@@ -83,14 +83,15 @@ struct Folder<'p> {
 
 /// A sink in the place of one before it, or within its folder, or the other way round.
 fn same_place<'p>(claims: &[Claimed<'p>]) -> Option<(&'p Sink, &'p Sink)> {
-    let place = |claimed: &Claimed<'p>| (true_place(&claimed.claim.path), claimed.sink);
-    let mut places: Vec<(PathBuf, &Sink)> = claims.iter().map(place).collect();
+    let mut places: Vec<_> = claims.iter().map(|claimed| (true_place(&claimed.claim.path), claimed)).collect();
     // What lies within a folder comes right after it or after something else within it.
     places.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let mut above: Option<&(PathBuf, &Sink)> = None;
+    let mut above: Option<&(PathBuf, &Claimed<'p>)> = None;
     for found in &places {
+        let (path, claimed) = found;
         match above {
-            Some((path, other)) if found.0.starts_with(path) => return Some((found.1, other)),
+            Some((folder, other)) if path == folder && claimed.claim.is_shared && other.claim.is_shared => {}
+            Some((folder, other)) if path.starts_with(folder) => return Some((claimed.sink, other.sink)),
             _ => above = Some(found),
         }
     }

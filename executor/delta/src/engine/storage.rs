@@ -1,6 +1,6 @@
 //! The files of a table: in a folder of this machine, or in a bucket.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::ops::Range;
@@ -12,7 +12,7 @@ use std::time::UNIX_EPOCH;
 use bytes::Bytes;
 use delta_kernel::{FileMeta, FileSlice, KernelError, KernelResult, KernelResultIterator, StorageHandler};
 use flowc_objects::{Bucket, Client, Condition, Object, ObjectError};
-use flowc_platform::{lock, rename_new, sync_directory};
+use flowc_platform::{FileStamp, lock, rename_new, sync_directory};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -94,6 +94,33 @@ impl Storage {
         Ok(bytes)
     }
 
+    /// What tells the contents of data files from what others write to the same paths: what the file system or the service says of each,
+    /// by its path. Those that are not there are left out.
+    ///
+    /// # Errors
+    /// If the service does not answer.
+    pub(crate) fn contents(&self, paths: &[&str]) -> KernelResult<HashMap<String, String>> {
+        match &self.place {
+            Place::Folder(root) => {
+                let found = |path: &&str| Some(((*path).to_owned(), content_of(&root.join(path))?));
+                Ok(paths.iter().filter_map(found).collect())
+            }
+            Place::Bucket(..) if paths.is_empty() => Ok(HashMap::new()),
+            Place::Bucket(client, root) => {
+                let wanted: HashSet<String> = paths.iter().map(|path| key(root, path)).collect();
+                let below = if root.is_empty() { 0 } else { root.len() + 1 };
+                let mut found = HashMap::new();
+                let mut take = |object: Object| {
+                    if wanted.contains(&object.key) {
+                        found.insert(object.key[below..].to_owned(), object.identity());
+                    }
+                };
+                client.list(root, true, &mut take).map_err(|error| of_object(error, ""))?;
+                Ok(found)
+            }
+        }
+    }
+
     /// All files below a folder of the table.
     pub(crate) fn list(&self, folder: &str) -> KernelResult<Vec<FileMeta>> {
         let mut found = Vec::new();
@@ -142,6 +169,12 @@ impl Storage {
 /// The key of an object.
 pub(crate) fn key(root: &str, relative: &str) -> String {
     if root.is_empty() { relative.to_owned() } else { format!("{root}/{relative}") }
+}
+
+/// What the file system says of a file.
+fn content_of(path: &Path) -> Option<String> {
+    let FileStamp { size, modified_ns, changed_ns, inode, device } = FileStamp::of(path).ok()?;
+    Some(format!("stamp {size} {modified_ns} {changed_ns} {inode} {device}"))
 }
 
 fn of_io(error: io::Error, path: &str) -> KernelError {

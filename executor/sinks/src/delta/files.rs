@@ -89,7 +89,7 @@ pub(crate) fn check(partition_by: &[String], schema: &Schema) -> Result<(), Stri
 pub(super) struct FileSet<'f> {
     place: &'f Place,
     layout: &'f Layout,
-    /// The name of the files, in their folders.
+    /// How the names of the files end, in their folders.
     name: String,
     shown: &'f Path,
     open: BTreeMap<Vec<Option<String>>, Encoder<NamedTempFile>>,
@@ -191,14 +191,13 @@ impl<'f> FileSet<'f> {
 
     /// Puts the files into the table's folder. `taken` is told of each that lies there.
     pub(super) fn finish(self, taken: &mut dyn FnMut(NewFile)) -> Result<(), SinkError> {
-        for (values, encoder) in self.open {
+        for (number, (values, encoder)) in self.open.into_iter().enumerate() {
             let rows = encoder.rows();
             let names = self.layout.partition.iter().map(|&place| self.layout.schema.field(place).name());
             let partition: Vec<(&String, Option<String>)> = names.zip(values).collect();
-            let folders = partition
-                .iter()
-                .map(|(name, value)| format!("{}={}/", encode(name), value.as_deref().map_or(NULL.to_owned(), encode)));
-            let path = format!("{}{}", folders.collect::<String>(), self.name);
+            let folders = partition.iter().map(|(name, value)| format!("{}/", folder(name, value.as_deref())));
+            // Values may look alike in the names of folders: the log says what they are.
+            let path = format!("{}part-{number:05}-{}", folders.collect::<String>(), self.name);
             let staged = encoder.finish(self.shown)?;
             let size = self.place.table.place(staged, &path).map_err(|error| self.place.failed(error))?;
             let partition = partition.into_iter().map(|(name, value)| (name.clone(), value)).collect();
@@ -226,8 +225,43 @@ fn exact(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
     Ok(cast)
 }
 
+/// The folder of a partition. What is too long for a file system is cut: the log says what it is.
+fn folder(column: &str, value: Option<&str>) -> String {
+    const LONGEST: usize = 200;
+    let whole = format!("{}={}", encode(column), value.map_or(NULL.to_owned(), encode));
+    if whole.len() <= LONGEST {
+        return whole;
+    }
+    let hash = blake3::hash(whole.as_bytes()).to_hex();
+    let mut name = String::new();
+    for letter in format!("{column}={}", value.unwrap_or(NULL)).chars() {
+        let letter = if letter == '=' { "=".to_owned() } else { encode(letter.encode_utf8(&mut [0; 4])) };
+        if name.len() + letter.len() + 17 > LONGEST {
+            break;
+        }
+        name.push_str(&letter);
+    }
+    format!("{name}-{}", &hash[..16])
+}
+
 /// Percent-encodes all but ASCII letters, digits and `-_.~`.
 fn encode(text: &str) -> String {
     const ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     utf8_percent_encode(text, &ENCODED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_have_names_that_file_systems_take() {
+        assert_eq!(folder("c", Some("a b")), "c=a%20b");
+        assert_eq!(folder("c", None), "c=__HIVE_DEFAULT_PARTITION__");
+        for text in ["é".repeat(40), "é".repeat(41), "x".repeat(500), "漢".repeat(100)] {
+            let name = folder("c", Some(&text));
+            assert!(name.len() <= 200 && percent_encoding::percent_decode_str(&name).decode_utf8().is_ok(), "{name}");
+        }
+        assert_ne!(folder("c", Some(&"x".repeat(500))), folder("c", Some(&"x".repeat(501))));
+    }
 }

@@ -45,7 +45,8 @@ impl Sink for DeltaTableSink {
 
     fn claim(&self) -> Option<Claim> {
         let TablePlace::Folder(text) = &self.sink.table.place else { return None };
-        Some(Claim { text: text.clone(), path: self.base.join(text), ending: Some(".parquet".to_owned()) })
+        let ending = Some(".parquet".to_owned());
+        Some(Claim { text: text.clone(), path: self.base.join(text), ending, is_shared: true })
     }
 
     fn result(&self, dataset: &Dataset<'_>) -> [u8; 32] {

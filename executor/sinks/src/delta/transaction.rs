@@ -124,7 +124,7 @@ impl TableTransaction {
     }
 
     fn write_job(&self, job: usize, rows: &EncodedRows<RowPiece>, skipped: u64) -> Result<(), SinkError> {
-        let name = format!("part-{job:05}-{}.parquet", self.token);
+        let name = format!("{job:05}-{}.parquet", self.token);
         let mut files = FileSet::new(&self.place, &self.rows, name, &self.shown);
         let mut left = usize::try_from(skipped).unwrap_or(usize::MAX);
         for (piece, count) in &rows.pieces {

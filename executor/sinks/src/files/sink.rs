@@ -32,7 +32,7 @@ impl Sink for FileSink {
 
     fn claim(&self) -> Option<Claim> {
         let ending = self.place.is_folder.then(|| self.spec.ending());
-        Some(Claim { text: self.place.path.clone(), path: self.place.target(), ending })
+        Some(Claim { text: self.place.path.clone(), path: self.place.target(), ending, is_shared: false })
     }
 
     fn result(&self, dataset: &Dataset<'_>) -> [u8; 32] {

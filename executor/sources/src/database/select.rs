@@ -21,13 +21,21 @@ pub(super) fn table(name: &TableName) -> String {
     format!("{schema}{}", quoted(&name.table))
 }
 
+/// What rows are called within SQL.
+const ROWS: &str = "flowc_rows";
+
+/// A column of the rows. With their name before it: SQLite takes a name in quotes that no column has for a text.
+fn column_of_rows(column: &str) -> String {
+    format!("{ROWS}.{}", quoted(column))
+}
+
 /// Makes the statement that gives all rows.
 pub(super) fn all(rows: &DatabaseRows) -> Select {
     match rows {
         DatabaseRows::Table { table: name, order_by } => {
-            let order: Vec<String> = order_by.iter().map(|column| quoted(column)).collect();
+            let order: Vec<String> = order_by.iter().map(|column| column_of_rows(column)).collect();
             let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
-            Select { sql: format!("SELECT * FROM {}{order}", table(name)), parameters: None }
+            Select { sql: format!("SELECT * FROM {} AS {ROWS}{order}", table(name)), parameters: None }
         }
         DatabaseRows::Query { sql, params } => {
             Select { sql: sql.trim().trim_end_matches(';').to_owned(), parameters: parameters(params) }
@@ -38,9 +46,9 @@ pub(super) fn all(rows: &DatabaseRows) -> Select {
 /// What makes a query of rows: a name of theirs, and conditions.
 fn within(rows: &DatabaseRows) -> String {
     match rows {
-        DatabaseRows::Table { table: name, .. } => table(name),
+        DatabaseRows::Table { table: name, .. } => format!("{} AS {ROWS}", table(name)),
         // A comment at the query's end must not reach further.
-        DatabaseRows::Query { .. } => format!("({}\n) AS flowc_rows", all(rows).sql),
+        DatabaseRows::Query { .. } => format!("({}\n) AS {ROWS}", all(rows).sql),
     }
 }
 
@@ -54,7 +62,7 @@ fn own(rows: &DatabaseRows) -> usize {
 
 /// The largest value of the cursor, of rows beyond `after`.
 pub(super) fn largest(rows: &DatabaseRows, cursor: &str, after: Option<&Range>, vendor: &Vendor) -> Option<Select> {
-    let column = quoted(cursor);
+    let column = column_of_rows(cursor);
     let beyond = after.map_or_else(String::new, |_| format!(" WHERE {column} > {}", vendor.placeholder(own(rows) + 1)));
     let sql = format!("SELECT max({column}) FROM {}{beyond}", within(rows));
     let values = after.map_or(Some(Vec::new()), |range| Some(vec![range.upto()?]))?;
@@ -63,20 +71,20 @@ pub(super) fn largest(rows: &DatabaseRows, cursor: &str, after: Option<&Range>, 
 
 /// The least and the largest value of a column.
 pub(super) fn bounds(rows: &DatabaseRows, column: &str) -> Select {
-    let column = quoted(column);
+    let column = column_of_rows(column);
     let sql = format!("SELECT min({column}), max({column}) FROM {}", within(rows));
     Select { sql, parameters: all(rows).parameters }
 }
 
 /// A row whose cursor, or other column that ranges are of, is null, if there is one.
 pub(super) fn without_cursor(rows: &DatabaseRows, cursor: &str) -> Select {
-    let sql = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", within(rows), quoted(cursor));
+    let sql = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", within(rows), column_of_rows(cursor));
     Select { sql, parameters: all(rows).parameters }
 }
 
 /// The rows of a range of the cursor, in its order.
 pub(super) fn range(rows: &DatabaseRows, cursor: &str, range: &Range, vendor: &Vendor) -> Option<Select> {
-    let (column, first) = (quoted(cursor), own(rows) + 1);
+    let (column, first) = (column_of_rows(cursor), own(rows) + 1);
     let mut values = Vec::new();
     let mut conditions = Vec::new();
     if range.after.is_some() {
@@ -131,7 +139,7 @@ fn first(select: &Select, columns: &Schema, condition: impl Fn(&DataType, &str) 
     let types = conditions.iter().map(|(_, name, is_unlike)| format!(" WHEN {is_unlike} THEN typeof({name})"));
     let (places, types) = (places.collect::<String>(), types.collect::<String>());
     let sql = format!(
-        "SELECT CASE{places} END, CASE{types} END FROM ({}\n) AS flowc_rows WHERE {} LIMIT 1",
+        "SELECT CASE{places} END, CASE{types} END FROM ({}\n) AS {ROWS} WHERE {} LIMIT 1",
         select.sql,
         any.join(" OR ")
     );
@@ -156,7 +164,10 @@ mod tests {
 
     #[test]
     fn names_are_quoted_and_values_are_bound() {
-        assert_eq!(all(&events()).sql, "SELECT * FROM \"main\".\"odd\"\"name\" ORDER BY \"id\"");
+        assert_eq!(
+            all(&events()).sql,
+            "SELECT * FROM \"main\".\"odd\"\"name\" AS flowc_rows ORDER BY flowc_rows.\"id\""
+        );
         let select = all(&query());
         assert_eq!(select.sql, "SELECT * FROM t WHERE region = $1 -- all");
         assert_eq!(select.parameters.unwrap().num_columns(), 1);
@@ -166,14 +177,17 @@ mod tests {
     fn a_range_comes_behind_the_querys_own_parameters() {
         let bounds = Range { after: Some("5".to_owned()), upto: "9".to_owned(), data_type: DataType::Int64 };
         let select = range(&query(), "id", &bounds, &Vendor::PostgreSql).unwrap();
-        let expected = "SELECT * FROM (SELECT * FROM t WHERE region = $1 -- all\n) AS flowc_rows WHERE \"id\" > $2 AND \"id\" <= $3 \
-                        ORDER BY \"id\"";
+        let expected = "SELECT * FROM (SELECT * FROM t WHERE region = $1 -- all\n) AS flowc_rows WHERE flowc_rows.\"id\" > $2 AND flowc_rows.\"id\" <= $3 \
+                        ORDER BY flowc_rows.\"id\"";
         assert_eq!(select.sql, expected);
         assert_eq!(select.parameters.unwrap().num_columns(), 3);
         let first = Range { after: None, ..bounds.clone() };
         let select = range(&events(), "id", &first, &Vendor::Sqlite).unwrap();
-        assert_eq!(select.sql, "SELECT * FROM \"main\".\"odd\"\"name\" WHERE \"id\" <= ? ORDER BY \"id\"");
+        let expected = "SELECT * FROM \"main\".\"odd\"\"name\" AS flowc_rows WHERE flowc_rows.\"id\" <= ? ORDER BY flowc_rows.\"id\"";
+        assert_eq!(select.sql, expected);
         let select = largest(&events(), "id", Some(&bounds), &Vendor::Sqlite).unwrap();
-        assert_eq!(select.sql, "SELECT max(\"id\") FROM \"main\".\"odd\"\"name\" WHERE \"id\" > ?");
+        let expected =
+            "SELECT max(flowc_rows.\"id\") FROM \"main\".\"odd\"\"name\" AS flowc_rows WHERE flowc_rows.\"id\" > ?";
+        assert_eq!(select.sql, expected);
     }
 }
