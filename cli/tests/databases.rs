@@ -218,6 +218,13 @@ fn mistakes_are_told_with_their_place_and_in_the_words_of_the_database() {
             "adbc \"sqlite\" uri=\"app.db\" table=\"events\" { secret \"NO_SUCH\" }".to_owned(),
             "the secret `NO_SUCH` is missing",
         ),
+        (format!("{TABLE} {{ cursor \"idd\" }}"), "no such column: flowc_rows.idd"),
+        (format!("{TABLE} {{ split \"idd\" 3 }}"), "no such column: flowc_rows.idd"),
+        (format!("{TABLE} {{ order-by \"id\" \"ttl\" \"1h\" }}"), "no such column: flowc_rows.ttl"),
+        (
+            "adbc \"sqlite\" uri=\"app.db\" { query \"SELECT day FROM events\"; cursor \"id\" }".to_owned(),
+            "no such column: flowc_rows.id",
+        ),
     ];
     for (adbc, expected) in cases {
         pipeline(&project, &adbc);
@@ -227,6 +234,14 @@ fn mistakes_are_told_with_their_place_and_in_the_words_of_the_database() {
         assert!(!project.folder().join("out/rows.csv").exists());
     }
     assert!(!project.folder().join("none.db").exists(), "a source makes no database");
+    // Columns that the lock knows already are not asked for again: then the database tells.
+    pipeline(&project, TABLE);
+    run(&project);
+    for more in ["cursor \"idd\"", "split \"idd\" 3", "order-by \"idd\""] {
+        pipeline(&project, &format!("{TABLE} {{ {more} }}"));
+        let said = failure(&project, "flowc run");
+        assert!(said.contains("no such column: flowc_rows.idd"), "{more}: {said}");
+    }
 }
 
 #[test]

@@ -230,6 +230,45 @@ fn what_flowc_writes_is_read_by_delta_rs() {
     oracle.run(&project, "tables.py", "written tables copies s3://sales");
 }
 
+#[test]
+fn sinks_with_ids_share_a_table_and_partitions_that_look_alike_are_apart() {
+    let project = Project::new();
+    let long = "漢".repeat(80);
+    project.write("a.csv", &format!("n,k\n1,__HIVE_DEFAULT_PARTITION__\n2,{long}\n"));
+    project.write(
+        "b.jsonl",
+        &format!(
+            "{{\"n\":3,\"k\":null}}\n{{\"n\":4,\"k\":\"{long}!\"}}\n{{\"n\":5,\"k\":\"__HIVE_DEFAULT_PARTITION__\"}}\n"
+        ),
+    );
+    project.write(
+        "flow.kdl",
+        "source \"a\" { files \"a.csv\" }\nsource \"b\" { files \"b.jsonl\" }\n\
+         sink \"x\" { in \"a\"; delta \"t\" mode=\"append\" { id \"x\" }; partition-by \"k\" }\n\
+         sink \"y\" { in \"b\"; delta \"t\" mode=\"append\" { id \"y\" }; partition-by \"k\" }\n",
+    );
+    run(&project, &[]);
+    run(&project, &[]);
+    project.write("back.kdl", "source \"t\" { delta \"t\" }\nsink \"out\" { in \"t\"; file \"out.jsonl\" }\n");
+    assert!(project.shell("flowc run back.kdl").starts_with("exit 0"));
+    let read = std::fs::read_to_string(project.folder().join("out.jsonl")).unwrap();
+    let mut lines: Vec<&str> = read.lines().collect();
+    lines.sort_unstable();
+    let of = |n: usize, k: &str| format!("{{\"n\":{n},\"k\":{k}}}");
+    let hive = "\"__HIVE_DEFAULT_PARTITION__\"";
+    let expected =
+        [of(1, hive), of(2, &format!("\"{long}\"")), of(3, "null"), of(4, &format!("\"{long}!\"")), of(5, hive)];
+    assert_eq!(lines, expected);
+    // A folder of files is not shared so.
+    project.write(
+        "flow.kdl",
+        "source \"a\" { files \"a.csv\" }\nsink \"x\" { in \"a\"; delta \"u\" mode=\"append\" }\n\
+         sink \"y\" { in \"a\"; directory \"u\"; format \"parquet\" }\n",
+    );
+    let said = failure(&project, "flowc run");
+    assert!(said.contains("name another"), "{said}");
+}
+
 /// Rows of numbers, in a file.
 fn numbers(project: &Project, name: &str, from: usize, to: usize) {
     let rows: String = (from..to).map(|n| format!("{n}\n")).collect();

@@ -111,24 +111,6 @@ impl DatabaseSource {
         Ok(ranges.iter().map(|range| self.begin(Some(range))).collect())
     }
 
-    /// Refuses names of columns that the rows do not have.
-    fn check_named(&self, schema: &SchemaRef) -> Result<(), SourceError> {
-        let Spec { rows, cursor, split, .. } = &self.source;
-        let order_by = match rows {
-            DatabaseRows::Table { order_by, .. } => &order_by[..],
-            DatabaseRows::Query { .. } => &[],
-        };
-        let named = cursor.iter().chain(split.as_ref().map(|split| &split.column)).chain(order_by);
-        let is_there = |name: &str| schema.fields().iter().any(|field| field.name().eq_ignore_ascii_case(name));
-        match named.into_iter().find(|name| !is_there(name)) {
-            None => Ok(()),
-            Some(name) => {
-                let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-                Err(self.refused(format!("the rows have no column `{name}`, but {}", columns.join(", "))))
-            }
-        }
-    }
-
     /// Refuses a column with nulls, which are in no range.
     fn check_values(&self, column: &str, connection: &mut Connection) -> Result<(), SourceError> {
         match self.row(select::without_cursor(&self.source.rows, column), connection)? {
@@ -297,7 +279,6 @@ impl Source for DatabaseSource {
         let Select { sql, parameters } = select::all(&self.source.rows);
         let mut connection = self.connect()?;
         let schema = connection.columns(&sql, parameters.as_ref()).map_err(|error| self.failed(error))?;
-        self.check_named(&schema)?;
         self.readable(&schema)
     }
 
