@@ -1,18 +1,69 @@
 //! Rows of tables: where they wait, and what tells them from others.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use arrow_array::RecordBatch;
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::{ArrowError, SchemaRef};
 
-use crate::spool::Piece;
+use crate::error::SinkError;
+use crate::pending::{EncodedRows, PendingSegments};
+use crate::spool::{Piece, Spool};
 
 /// Where some rows lie, and how many they are.
 pub(crate) type RowPiece = (Piece, usize);
 
+/// Keeps the rows of one job until all are there.
+pub(crate) struct RowKeeper<'t> {
+    pending: &'t PendingSegments<RowPiece>,
+    spool: &'t Spool,
+    /// For messages.
+    shown: &'t Path,
+    job: usize,
+    digest: RowDigest,
+    encoded: EncodedRows<RowPiece>,
+}
+
+impl<'t> RowKeeper<'t> {
+    /// For rows of these columns. `is_told`: whether rows are told from others one by one, beside their segments.
+    pub(crate) fn new(
+        pending: &'t PendingSegments<RowPiece>,
+        spool: &'t Spool,
+        shown: &'t Path,
+        (job, schema, is_told): (usize, &SchemaRef, bool),
+    ) -> Result<Self, SinkError> {
+        let digest = RowDigest::new(schema, is_told).map_err(|error| SinkError::batch(shown, &error))?;
+        Ok(Self { pending, spool, shown, job, digest, encoded: pending.begin() })
+    }
+
+    /// Number of rows so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.encoded.rows
+    }
+
+    /// Takes in rows, which `encode` makes bytes of.
+    pub(crate) fn keep(
+        &mut self,
+        batch: &RecordBatch,
+        encode: impl FnOnce(&RecordBatch) -> Result<Vec<u8>, SinkError>,
+    ) -> Result<(), SinkError> {
+        let digested = self.digest.update(batch, &mut self.encoded.prefixes);
+        digested.map_err(|error| SinkError::batch(self.shown, &error))?;
+        self.encoded.pieces.push((self.spool.put(&encode(batch)?)?, batch.num_rows()));
+        self.encoded.rows += batch.num_rows() as u64;
+        Ok(())
+    }
+
+    /// All rows are there.
+    pub(crate) fn finish(mut self) {
+        self.encoded.digest = self.digest.finish(&mut self.encoded.prefixes);
+        self.pending.take(self.job, self.encoded);
+    }
+}
+
 /// Digests rows one by one.
-pub(crate) struct RowDigest {
+struct RowDigest {
     converter: Option<RowConverter>,
     hasher: blake3::Hasher,
     rows: u64,
@@ -20,7 +71,7 @@ pub(crate) struct RowDigest {
 
 impl RowDigest {
     /// For rows of these columns. Where a column's type has no bytes for a value, all rows are told by their segments alone.
-    pub(crate) fn new(schema: &SchemaRef, is_wanted: bool) -> Result<Self, ArrowError> {
+    fn new(schema: &SchemaRef, is_wanted: bool) -> Result<Self, ArrowError> {
         let fields: Vec<SortField> =
             schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
         let is_possible = is_wanted && RowConverter::supports_fields(&fields);
@@ -29,11 +80,7 @@ impl RowDigest {
     }
 
     /// Takes in rows, and notes the digests of as many first rows as are asked for.
-    pub(crate) fn update(
-        &mut self,
-        batch: &RecordBatch,
-        prefixes: &mut HashMap<u64, [u8; 32]>,
-    ) -> Result<(), ArrowError> {
+    fn update(&mut self, batch: &RecordBatch, prefixes: &mut HashMap<u64, [u8; 32]>) -> Result<(), ArrowError> {
         let Some(converter) = &self.converter else { return Ok(()) };
         for row in &converter.convert_columns(batch.columns())? {
             let bytes: &[u8] = row.as_ref();
@@ -47,7 +94,7 @@ impl RowDigest {
     }
 
     /// The digest of all rows; zeros where there is none, and then the first rows are like no others.
-    pub(crate) fn finish(&self, prefixes: &mut HashMap<u64, [u8; 32]>) -> [u8; 32] {
+    fn finish(&self, prefixes: &mut HashMap<u64, [u8; 32]>) -> [u8; 32] {
         if self.converter.is_some() {
             return *self.hasher.finalize().as_bytes();
         }

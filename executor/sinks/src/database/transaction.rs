@@ -16,8 +16,8 @@ use super::record::{Found, Record};
 use super::writing::{NewRows, Writing};
 use crate::error::SinkError;
 use crate::formats::conform::conform;
-use crate::pending::{Decided, EncodedRows, PendingSegments};
-use crate::rows::{RowDigest, RowPiece};
+use crate::pending::{Decided, PendingSegments};
+use crate::rows::{RowKeeper, RowPiece};
 use crate::sink::{Dataset, Finalized, Job, RowWriter, Transaction, Written};
 use crate::spool::Spool;
 use crate::state::layout_digest;
@@ -139,8 +139,8 @@ impl Transaction for TableTransaction {
 
     fn writer(&self, job: usize) -> Result<Box<dyn RowWriter + '_>, SinkError> {
         let is_append = self.place.sink.mode == WriteMode::Append;
-        let digest = RowDigest::new(&self.schema, is_append).map_err(|error| SinkError::batch(&self.shown, &error))?;
-        Ok(Box::new(TableWriter { of: self, job, digest, encoded: self.pending.begin() }))
+        let rows = RowKeeper::new(&self.pending, &self.spool, &self.shown, (job, &self.schema, is_append))?;
+        Ok(Box::new(TableWriter { of: self, rows }))
     }
 
     fn prepare(&self, _syncs: &mut Syncs) -> Result<(), SinkError> {
@@ -176,36 +176,27 @@ impl Transaction for TableTransaction {
 /// Writes the rows of one job.
 struct TableWriter<'t> {
     of: &'t TableTransaction,
-    job: usize,
-    digest: RowDigest,
-    encoded: EncodedRows<RowPiece>,
+    rows: RowKeeper<'t>,
 }
 
 impl RowWriter for TableWriter<'_> {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
-        let TableTransaction { place, vendor, schema, shown, spool, .. } = self.of;
+        let TableTransaction { place, vendor, schema, shown, .. } = self.of;
         let batch = conform(batch, schema, shown)?;
         if batch.num_rows() == 0 {
             return Ok(());
         }
         check_values(&batch, &place.sink.key, vendor).map_err(|misfit| SinkError::Value {
             path: shown.clone(),
-            row: self.encoded.rows + misfit.row as u64 + 1,
+            row: self.rows.rows() + misfit.row as u64 + 1,
             column: misfit.column,
             reason: misfit.reason,
         })?;
-        let digested = self.digest.update(&batch, &mut self.encoded.prefixes);
-        digested.map_err(|error| SinkError::batch(shown, &error))?;
-        let content = Connection::encoded(schema, Some(&batch)).map_err(|error| place.failed(error))?;
-        self.encoded.pieces.push((spool.put(&content)?, batch.num_rows()));
-        self.encoded.rows += batch.num_rows() as u64;
-        Ok(())
+        self.rows.keep(&batch, |batch| Connection::encoded(schema, Some(batch)).map_err(|error| place.failed(error)))
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), SinkError> {
-        self.encoded.digest = self.digest.finish(&mut self.encoded.prefixes);
-        let Self { of, job, encoded, .. } = *self;
-        of.pending.take(job, encoded);
+    fn finish(self: Box<Self>) -> Result<(), SinkError> {
+        self.rows.finish();
         Ok(())
     }
 }

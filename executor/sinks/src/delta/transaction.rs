@@ -19,7 +19,7 @@ use super::record::{Found, Record};
 use crate::error::SinkError;
 use crate::formats::conform::conform;
 use crate::pending::{Decided, EncodedRows, PendingSegments};
-use crate::rows::{RowDigest, RowPiece};
+use crate::rows::{RowKeeper, RowPiece};
 use crate::sink::{Dataset, Finalized, Job, RowWriter, Transaction, Written};
 use crate::spool::Spool;
 use crate::state::layout_digest;
@@ -275,8 +275,8 @@ impl Transaction for TableTransaction {
     }
 
     fn writer(&self, job: usize) -> Result<Box<dyn RowWriter + '_>, SinkError> {
-        let digest = RowDigest::new(&self.schema, self.is_append()).map_err(|error| self.broken(&error))?;
-        Ok(Box::new(TableWriter { of: self, job, digest, encoded: self.pending.begin() }))
+        let rows = RowKeeper::new(&self.pending, &self.spool, &self.shown, (job, &self.schema, self.is_append()))?;
+        Ok(Box::new(TableWriter { of: self, rows }))
     }
 
     fn prepare(&self, _syncs: &mut Syncs) -> Result<(), SinkError> {
@@ -318,30 +318,21 @@ impl Drop for TableTransaction {
 /// Keeps the rows of one job.
 struct TableWriter<'t> {
     of: &'t TableTransaction,
-    job: usize,
-    digest: RowDigest,
-    encoded: EncodedRows<RowPiece>,
+    rows: RowKeeper<'t>,
 }
 
 impl RowWriter for TableWriter<'_> {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
-        let TableTransaction { schema, shown, spool, .. } = self.of;
+        let TableTransaction { schema, shown, .. } = self.of;
         let batch = conform(batch, schema, shown)?;
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let digested = self.digest.update(&batch, &mut self.encoded.prefixes);
-        digested.map_err(|error| SinkError::batch(shown, &error))?;
-        let content = ipc(&batch).map_err(|error| SinkError::batch(shown, &error))?;
-        self.encoded.pieces.push((spool.put(&content)?, batch.num_rows()));
-        self.encoded.rows += batch.num_rows() as u64;
-        Ok(())
+        self.rows.keep(&batch, |batch| ipc(batch).map_err(|error| SinkError::batch(shown, &error)))
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), SinkError> {
-        self.encoded.digest = self.digest.finish(&mut self.encoded.prefixes);
-        let Self { of, job, encoded, .. } = *self;
-        of.pending.take(job, encoded);
+    fn finish(self: Box<Self>) -> Result<(), SinkError> {
+        self.rows.finish();
         Ok(())
     }
 }
