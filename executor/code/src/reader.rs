@@ -56,6 +56,11 @@ impl<'a> Reader<'a> {
         Some(self.seen.into_inner()).filter(|seen| *seen != self.known)
     }
 
+    /// Whether a file's content is known as it is now, so that it need not be read.
+    pub fn knows(&self, path: &Path) -> bool {
+        FileStamp::of(path).is_ok_and(|stamp| self.known_digest(path, &stamp).is_some())
+    }
+
     /// Reads a file; none if there is no file any more.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ pub(crate) struct Decoder {
     begun: bool,
     dictionaries: HashMap<i64, ArrayRef>,
     memory: Option<Arc<Memory>>,
+    /// Whether batches in shared memory are used where they lie.
+    in_place: bool,
 }
 
 impl Decoder {
@@ -39,7 +41,12 @@ impl Decoder {
     pub(crate) fn new(due: SchemaRef, transport: &Transport) -> Self {
         let codec = Codec::new(transport.serialization, &due);
         let due = codec.as_ref().map_or(due, |codec| codec.packed().clone());
-        Self { due, codec, begun: false, dictionaries: HashMap::new(), memory: transport.memory.clone() }
+        Self { due, codec, begun: false, dictionaries: HashMap::new(), memory: transport.memory.clone(), in_place: false }
+    }
+
+    /// Has batches stay in shared memory, for a program that is soon done with them.
+    pub(crate) fn in_place(self) -> Self {
+        Self { in_place: true, ..self }
     }
 
     /// Decodes a message. Errors are breaches of the contract, in words.
@@ -73,7 +80,8 @@ impl Decoder {
     /// The batch of a block, which is a stream of its own.
     fn block(&self, block: Block) -> Result<RecordBatch, String> {
         let memory = self.memory.as_ref().ok_or_else(|| self.broken("no memory is shared that it could lie in"))?;
-        let stream = memory.take(block).ok_or_else(|| self.broken("it lies outside of the shared memory"))?;
+        let stream = if self.in_place { memory.borrow(block) } else { memory.take(block) };
+        let stream = stream.ok_or_else(|| self.broken("it lies outside of the shared memory"))?;
         self.stream(stream)
     }
 

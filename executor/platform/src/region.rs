@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::ptr::NonNull;
 
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create};
@@ -76,6 +77,16 @@ impl Region {
             unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), self.map.as_mut_ptr().add(offset), part.len()) };
             offset = end;
         }
+    }
+
+    /// Where some bytes begin, which lie there as long as this region. None if they are not all there.
+    pub fn place(&self, bytes: Range<u64>) -> Option<NonNull<u8>> {
+        let (start, end) = (usize::try_from(bytes.start).ok()?, usize::try_from(bytes.end).ok()?);
+        if start > end || end > self.map.len() {
+            return None;
+        }
+        // SAFETY: `start` is within the mapping, or at its end.
+        NonNull::new(unsafe { self.map.as_mut_ptr().add(start) })
     }
 
     /// A copy of some bytes. None if they are not all there.

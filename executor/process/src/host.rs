@@ -112,6 +112,11 @@ impl Host {
         }
     }
 
+    /// How many processors there are: where the results of a program don't depend on their number, it may have all.
+    pub fn processors(&self) -> u32 {
+        self.processors.count()
+    }
+
     /// Processors for a program: those that the fewest have.
     ///
     /// # Errors

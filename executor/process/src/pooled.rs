@@ -142,6 +142,17 @@ impl<L: Launcher> PooledRunner<L> {
         self.ask(&question.digest, |connection, launch| connection.describe(&launch.entry(), question, patience))
     }
 
+    /// Starts the program that questions about stages of this launch are put to, if none waits.
+    pub fn prepare_to_ask(&self, launch: &L::Launch) {
+        let limits = self.asked();
+        self.pool.prepare(self.launcher.key(launch, &limits), |_| self.launcher.start(launch, &limits, &|| true));
+    }
+
+    /// The limits of a program that is asked.
+    fn asked(&self) -> Limits {
+        Limits { memory: Some(self.memory), ..Limits::default() }
+    }
+
     /// Ends all programs that are not at work, and waits until they are gone.
     pub fn end_idle(&self) {
         self.pool.end_idle();
@@ -155,8 +166,7 @@ impl<L: Launcher> PooledRunner<L> {
         question: impl FnOnce(&Connection, &L::Launch) -> Result<T, Unanswered>,
     ) -> Result<T, Unanswered> {
         let launch = self.launches.get(digest).map_err(Problem::new)?;
-        let limits = Limits { memory: Some(self.memory), ..Limits::default() };
-        let program = self.lend(&launch, &limits).map_err(Problem::from)?;
+        let program = self.lend(&launch, &self.asked()).map_err(Problem::from)?;
         program.ask(|connection| question(connection, &launch))
     }
 

@@ -37,6 +37,11 @@ impl Processors {
         Self(Arc::new(Mutex::new(processors.collect())))
     }
 
+    /// How many there are, at least one.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.lock().len()).unwrap_or(u32::MAX).max(1)
+    }
+
     /// So many of them: those that the fewest programs have.
     ///
     /// # Errors

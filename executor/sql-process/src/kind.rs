@@ -48,6 +48,12 @@ impl SqlStages {
         Self { host, programs, cache }
     }
 
+    /// Starts the program ahead of what it will be asked.
+    fn start(&self, engine: Engine) {
+        let query = Query { written: String::new(), normal: None, tables: Vec::new() };
+        self.programs.prepare_to_ask(&SqlLaunch { digest: StageDigest::new([0; 32]), query, engine });
+    }
+
     /// What the program makes of a statement.
     fn parsed(&self, written: &str, tables: &[String], engine: &Engine) -> Result<Parsed, Problem> {
         let key = hashed("flowc sql statement 2", engine, written, tables);
@@ -81,7 +87,7 @@ impl StageKind for SqlStages {
 
     fn locate(&self, code: &Code, context: &dyn CodeContext) -> Result<Located, Problem> {
         let Code::Sql { statement, tables, is_output } = code else { return Err(foreign_code(code)) };
-        let (engine, evidence) = Engine::find(&self.host, context)?;
+        let (engine, evidence) = Engine::find(&self.host, context, |engine| self.start(engine))?;
         let parsed = self.parsed(statement, tables, &engine)?;
         // Of several statements of a stage each has those of its tables that it reads. One alone has to read all of them.
         let tables = if *is_output { parsed.tables } else { tables.clone() };

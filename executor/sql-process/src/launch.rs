@@ -8,6 +8,7 @@ use flowc_planner::catalogue::Problem;
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Limits;
 use flowc_process::{Folder, Host, IsolationBackend, Launch, LaunchError, Launcher, PROCESSES, Server};
+use flowc_platform::FileStamp;
 use flowc_runner::{CodeContext, Keep};
 use flowc_sandbox::Sandbox;
 
@@ -26,6 +27,8 @@ pub struct Engine {
     pub path: PathBuf,
     /// BLAKE3 of the file.
     pub digest: [u8; 32],
+    /// What the file system says of it.
+    stamp: Option<FileStamp>,
 }
 
 impl Engine {
@@ -38,21 +41,40 @@ impl Engine {
         if !path.is_file() {
             return Err(missing(&path));
         }
-        Ok(Self { path, digest: [0; 32] })
+        Ok(Self::unread(path))
     }
 
-    /// The program beside flowc, and by what a later run sees that it is the same.
+    /// A program that is started before its digest is known.
+    fn unread(path: PathBuf) -> Self {
+        let stamp = FileStamp::of(&path).ok();
+        Self { path, digest: [0; 32], stamp }
+    }
+
+    /// The program beside flowc, and by what a later run sees that it is the same. Where all of it has to be read, which takes as long as
+    /// starting it, `start` is called meanwhile.
     ///
     /// # Errors
     /// If there is none.
-    pub(crate) fn find(host: &Host, context: &dyn CodeContext) -> Result<(Self, Evidence), Problem> {
+    pub(crate) fn find(
+        host: &Host,
+        context: &dyn CodeContext,
+        start: impl Fn(Self) + Sync,
+    ) -> Result<(Self, Evidence), Problem> {
         let path = host.helper().with_file_name(PROGRAM);
         let mut evidence = Evidence::default();
         evidence.look(&path);
         let folder = path.parent().unwrap_or(&path).to_owned();
-        let file = context.read(&folder, Keep::Nothing, |reader| reader.file(&path));
+        let file = context.read(&folder, Keep::Nothing, |reader| {
+            std::thread::scope(|scope| {
+                if !reader.knows(&path) {
+                    let unread = Self::unread(path.clone());
+                    let _ = std::thread::Builder::new().spawn_scoped(scope, || start(unread));
+                }
+                reader.file(&path)
+            })
+        });
         match file.map_err(|error| Problem::of_machine(error.to_string()))? {
-            Some(Entry::File { digest, .. }) => Ok((Self { path, digest }, evidence)),
+            Some(Entry::File { digest, .. }) => Ok((Self { digest, ..Self::unread(path) }, evidence)),
             _ => Err(missing(&path)),
         }
     }
@@ -85,7 +107,9 @@ impl Launch for SqlLaunch {
 /// What makes programs alike.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SqlKey {
-    engine: Engine,
+    path: PathBuf,
+    /// Programs may wait while their file is replaced.
+    stamp: Option<FileStamp>,
     memory: Option<u64>,
     backend: IsolationBackend,
 }
@@ -117,7 +141,8 @@ impl Launcher for SqlLauncher {
     type Key = SqlKey;
 
     fn key(&self, launch: &SqlLaunch, limits: &Limits) -> SqlKey {
-        SqlKey { engine: launch.engine.clone(), memory: limits.memory, backend: limits.isolate.into() }
+        let Engine { path, digest: _, stamp } = launch.engine.clone();
+        SqlKey { path, stamp, memory: limits.memory, backend: limits.isolate.into() }
     }
 
     fn start(
@@ -128,7 +153,8 @@ impl Launcher for SqlLauncher {
     ) -> Result<Box<dyn Server>, LaunchError> {
         let folder = self.host.folder()?;
         let sandbox = Self::sandbox(&launch.engine, limits, &folder);
-        Ok(self.host.start(sandbox, limits.processors(), folder, limits.isolate.into(), is_wanted)?)
+        // How many processors there are shows in no result.
+        Ok(self.host.start(sandbox, self.host.processors(), folder, limits.isolate.into(), is_wanted)?)
     }
 
     /// An invocation is one query.

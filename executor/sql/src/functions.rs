@@ -116,6 +116,25 @@ pub(crate) fn check(plan: &LogicalPlan) -> Result<()> {
     })
 }
 
+/// Whether a plan gives the same when parts of its rows are worked on apart: no function needs a whole group, or an order.
+pub(crate) fn takes_parts(plan: &LogicalPlan) -> Result<bool> {
+    let mut takes = true;
+    each_expression(plan, &mut |expr| {
+        takes &= match expr {
+            Expr::AggregateFunction(call) => {
+                let is_plain = !call.params.distinct && call.params.order_by.is_empty();
+                is_plain && Aggregate::named(call.func.name()) == Aggregate::Parts
+            }
+            Expr::WindowFunction(_) => false,
+            _ => true,
+        };
+        Ok(())
+    })?;
+    // Rows of a round of recursion are those of the one before.
+    let recurs = plan.exists(|node| Ok(matches!(node, LogicalPlan::RecursiveQuery(_))))?;
+    Ok(takes && !recurs)
+}
+
 /// Goes through all expressions of a plan and of its subqueries.
 fn each_expression(plan: &LogicalPlan, check: &mut dyn FnMut(&Expr) -> Result<()>) -> Result<()> {
     plan.apply_with_subqueries(|node| {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::config::Dialect;
-use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -17,6 +17,8 @@ use crate::{extremes, sums};
 
 /// The part of its memory that a sort keeps for merging what it has spilled.
 const MERGING: usize = 16;
+/// Partitions of a query that runs in some. A number of its own, so that how it runs depends on no machine.
+const PARTITIONS: usize = 4;
 
 /// What a query may take.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +29,8 @@ pub(crate) struct Room {
     pub(crate) memory: Option<usize>,
     /// Rows of a batch, where they are not the engine's own.
     pub(crate) batch_rows: Option<usize>,
+    /// Bytes of rows from which on a query over whole inputs runs in partitions. None does where this is not said.
+    pub(crate) apart: Option<usize>,
 }
 
 /// A session without tables.
@@ -48,6 +52,19 @@ pub(crate) fn session(room: &Room) -> Result<SessionContext> {
     let context = SessionContext::new_with_state(state);
     sums::functions().into_iter().chain(extremes::functions()).for_each(|function| context.register_udaf(function));
     Ok(context)
+}
+
+/// A session for the same tables and functions, in which the engine works on several partitions at once.
+pub(crate) fn in_partitions(context: &SessionContext) -> SessionState {
+    let mut state = context.state();
+    let options = state.config_mut().options_mut();
+    options.execution.target_partitions = PARTITIONS;
+    options.execution.sort_spill_reservation_bytes /= PARTITIONS;
+    let optimizer = &mut options.optimizer;
+    optimizer.repartition_aggregations = true;
+    optimizer.repartition_joins = true;
+    optimizer.repartition_sorts = true;
+    state
 }
 
 /// Everything in one partition, and nothing that depends on how fast parts of a plan are.

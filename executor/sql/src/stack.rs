@@ -1,6 +1,7 @@
 //! Threads with room for deep plans: the engine goes through plans by recursion, and a stack that is full ends the process.
 
 use std::future::Future;
+use std::sync::LazyLock;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -21,6 +22,16 @@ pub(crate) fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 /// A runtime of one thread, so that nothing depends on which of several is faster.
 pub(crate) fn runtime() -> Runtime {
     Builder::new_current_thread().build().expect("a runtime of one thread needs nothing")
+}
+
+/// The threads of all queries that run in partitions, one for each processor that this program may use. None where there is but one.
+pub(crate) fn threads() -> Option<&'static Runtime> {
+    static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| {
+        let count = std::thread::available_parallelism().ok()?.get();
+        let build = || Builder::new_multi_thread().worker_threads(count).thread_stack_size(STACK).build().ok();
+        if count > 1 { build() } else { None }
+    });
+    THREADS.as_ref()
 }
 
 /// Waits for the engine.

@@ -1,5 +1,6 @@
 //! The rows of an input, as a table. What does not fit into memory is in a file.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -9,6 +10,8 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
+use arrow_data::ArrayData;
+use datafusion::catalog::memory::MemorySourceConfig;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -115,7 +118,7 @@ impl TableProvider for Table {
 
     async fn scan(
         &self,
-        _: &dyn Session,
+        session: &dyn Session,
         projection: Option<&Vec<usize>>,
         _: &[Expr],
         limit: Option<usize>,
@@ -130,6 +133,11 @@ impl TableProvider for Table {
         let projection = projection.unwrap_or(&all).iter().map(place).collect::<Result<Vec<_>>>()?;
         let fields: Vec<_> = reads.iter().map(|&column| self.all.fields()[column].clone()).collect();
         let schema = if self.is_numbered { with_number(fields) } else { Arc::new(Schema::new(fields)) };
+        let partitions = session.config().target_partitions();
+        if partitions > 1 && !self.is_numbered {
+            let batches = lock(&self.held).parted(partitions)?;
+            return Ok(MemorySourceConfig::try_new_exec(&batches, schema, Some(projection))?);
+        }
         let rows = Rows { schema: schema.clone(), is_numbered: self.is_numbered, held: self.held.clone() };
         let rows = Arc::new(rows);
         let mut scanned = lock(&self.scanned);
@@ -169,6 +177,20 @@ impl PartitionStream for Rows {
     }
 }
 
+/// Bytes of memory that columns hold: all of what they are slices of, and that once.
+pub(crate) fn bytes_of<'a>(columns: impl IntoIterator<Item = &'a ArrayRef>) -> usize {
+    fn add(data: &ArrayData, allocations: &mut BTreeMap<usize, usize>) {
+        let nulls = data.nulls().map(|nulls| nulls.buffer());
+        for buffer in data.buffers().iter().chain(nulls) {
+            allocations.insert(buffer.data_ptr().as_ptr() as usize, buffer.capacity());
+        }
+        data.child_data().iter().for_each(|child| add(child, allocations));
+    }
+    let mut allocations = BTreeMap::new();
+    columns.into_iter().for_each(|column| add(&column.to_data(), &mut allocations));
+    allocations.into_values().sum()
+}
+
 /// A batch with the numbers of its rows.
 fn numbered(batch: &RecordBatch, schema: &SchemaRef, next: &mut u64) -> Result<RecordBatch> {
     let end = *next + batch.num_rows() as u64;
@@ -194,8 +216,7 @@ type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
 impl Held {
     fn append(&mut self, batch: RecordBatch) -> Result<()> {
-        let bytes = batch.get_array_memory_size();
-        // Of slices the whole is in memory.
+        let bytes = bytes_of(batch.columns());
         let values = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size());
         self.size += values.sum::<Result<usize, _>>()?;
         let schema = batch.schema();
@@ -213,6 +234,15 @@ impl Held {
         }
         self.memory.give_back(std::mem::take(&mut self.bytes));
         Ok(())
+    }
+
+    /// All batches, by turns in so many parts.
+    fn parted(&mut self, parts: usize) -> Result<Vec<Vec<RecordBatch>>> {
+        let mut parted = vec![Vec::new(); parts];
+        for (at, batch) in self.read().enumerate() {
+            parted[at % parts].push(batch?);
+        }
+        Ok(parted)
     }
 
     fn clear(&mut self) {

@@ -104,10 +104,12 @@ impl Runners {
         observer: &dyn Observer,
     ) -> Result<Located, Problem> {
         let kind = self.kind(code);
+        let located = kind.locate(code, context);
+        // What this machine lacks is found by trying, which kinds may do beside something else.
         if kind.is_sandboxed() {
             self.warn_of_isolation(observer);
         }
-        kind.locate(code, context)
+        located
     }
 
     /// What a located stage is, before any config.

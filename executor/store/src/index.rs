@@ -160,9 +160,13 @@ impl Index {
         if !self.is_empty()? {
             return Ok(());
         }
+        // Nothing can be lost half-way yet: what a crash leaves is empty, or replaced as damaged. So all steps are synced at once, in the end.
         let lay_out = || {
+            self.connection.pragma_update(None, "synchronous", "off")?;
             self.connection.pragma_update(None, "journal_mode", "wal")?;
-            self.connection.execute_batch(&format!("BEGIN IMMEDIATE; {LAYOUT} PRAGMA user_version = 1; COMMIT;"))
+            self.connection.execute_batch(&format!("BEGIN IMMEDIATE; {LAYOUT} PRAGMA user_version = 1; COMMIT;"))?;
+            self.connection.pragma_update(None, "synchronous", "full")?;
+            self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
         };
         lay_out().map_err(|e| self.error(e))
     }

@@ -5,7 +5,8 @@
 //! - `blocks` are the parts of a region that are lent;
 //! - `handed` and `received` are the two sides of files that programs map.
 //!
-//! Both sides treat it alike: each writes to one region and copies out of the other before it looks at what is there.
+//! Each side writes to one region and reads the other. flowc copies out of it before it looks at what is there, since a program is not
+//! trusted. A program may look at rows where they lie, as long as it gives them back soon.
 
 mod blocks;
 mod handed;
@@ -15,7 +16,8 @@ mod received;
 use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
@@ -45,6 +47,8 @@ pub(crate) struct Memory {
     given: Region,
     taken: Region,
     books: Mutex<Books>,
+    /// Bytes of the other side that are used where they lie.
+    borrowed: AtomicU64,
 }
 
 /// What is lent, and what is said about it.
@@ -74,7 +78,7 @@ impl Memory {
     fn new(given: Region, taken: Region, socket: UnixStream, files: Files) -> Self {
         let lent = Blocks::new(given.size());
         let books = Books { lent, socket, unsaid: Vec::new(), heard: Vec::new(), files };
-        Self { given, taken, books: Mutex::new(books) }
+        Self { given, taken, books: Mutex::new(books), borrowed: AtomicU64::new(0) }
     }
 
     /// Lends the other side a batch. None if it is small, or there is no room.
@@ -97,6 +101,25 @@ impl Memory {
         let copy = self.taken.read(offset..offset.checked_add(length)?);
         self.books().give_back(offset);
         copy.map(Buffer::from_vec)
+    }
+
+    /// What the other side has lent, where it lies: it is given back with the last slice of it. A copy where half of the region is in use
+    /// so, since the rest is to be there for what comes. None if there is no such place.
+    ///
+    /// For programs: flowc does not write to what it has lent, and nothing holds a program to that.
+    pub(crate) fn borrow(self: &Arc<Self>, [offset, length]: Block) -> Option<Buffer> {
+        let start = self.taken.place(offset..offset.checked_add(length)?)?;
+        let before = self.borrowed.fetch_add(length, Ordering::Relaxed);
+        let lent = Arc::new(Borrowed { memory: self.clone(), offset, length });
+        if before + length > self.taken.size() / 2 {
+            // The copy is made before the block goes back.
+            let copy = self.taken.read(offset..offset + length);
+            drop(lent);
+            return copy.map(Buffer::from_vec);
+        }
+        // SAFETY: the bytes lie in the mapping, which lives as long as the owner that goes with the buffer, and flowc, which alone can write
+        // there, does so no sooner than the owner has given them back.
+        Some(unsafe { Buffer::from_custom_allocation(start, length as usize, lent) })
     }
 
     /// The number by which the program knows a stored file; it is handed over if need be. None if that can't be done.
@@ -136,6 +159,21 @@ impl Memory {
 
     fn books(&self) -> MutexGuard<'_, Books> {
         lock(&self.books)
+    }
+}
+
+/// Bytes that are used where they lie.
+#[derive(Debug)]
+struct Borrowed {
+    memory: Arc<Memory>,
+    offset: u64,
+    length: u64,
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        self.memory.borrowed.fetch_sub(self.length, Ordering::Relaxed);
+        self.memory.books().give_back(self.offset);
     }
 }
 
@@ -183,8 +221,6 @@ impl Books {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow_array::{ArrayRef, Int64Array};
     use arrow_ipc::reader::StreamDecoder;
 
@@ -222,6 +258,29 @@ mod tests {
             assert!(blocks.iter().rev().all(|block| read(to, *block) == batch));
             assert!(from.is_whole());
         }
+    }
+
+    #[test]
+    fn what_is_used_where_it_lies_goes_back_with_its_last_slice() {
+        let (ours, theirs) = sides();
+        let theirs = Arc::new(theirs);
+        let blocks: Vec<Block> = std::iter::from_fn(|| ours.lend(&megabyte()).unwrap()).collect();
+        let half = |count: u64| count * blocks[0][1] <= theirs.taken.size() / 2;
+        let borrowed: Vec<Buffer> = blocks.iter().map(|block| theirs.borrow(*block).unwrap()).collect();
+        let in_place = borrowed.iter().zip(&blocks).filter(|(buffer, [offset, length])| {
+            theirs.taken.place(*offset..offset + length).unwrap() == buffer.data_ptr()
+        });
+        let in_place = in_place.count() as u64;
+        assert!(half(in_place) && !half(in_place + 1), "{in_place}");
+        let read = |buffer: &Buffer| StreamDecoder::new().decode(&mut buffer.clone()).unwrap().unwrap();
+        assert!(borrowed.iter().all(|buffer| read(buffer) == megabyte()));
+        let last = read(&borrowed[0]);
+        drop(borrowed);
+        assert!(!ours.is_whole(), "a column of it is in use");
+        assert_eq!(last, megabyte());
+        drop(last);
+        assert!(ours.is_whole());
+        assert!(theirs.borrow([theirs.taken.size(), 1]).is_none());
     }
 
     #[test]

@@ -71,6 +71,11 @@ impl Feed {
         Self { runtime, first, messages, decoder, due, memory: transport.memory.clone(), read: Vec::new() }
     }
 
+    /// Has its batches stay where the client put them: for rows that go once the invocation is done.
+    pub(super) fn in_place(self) -> Self {
+        Self { decoder: self.decoder.in_place(), ..self }
+    }
+
     /// What comes next; waits for it. None at the end.
     pub(super) fn next(&mut self) -> Result<Option<Fed>, Lost> {
         loop {

@@ -71,7 +71,7 @@ impl Service {
         let (stages, memory, runtime) = (self.stages.clone(), self.memory.clone(), Handle::current());
         let due = opened.main.map_or_else(|| Arc::new(Schema::empty()), |main| opened.inputs[main].clone());
         let transport = Transport { serialization: opened.serialization, memory };
-        let main = Feed::new(due, None, messages, runtime.clone(), &transport);
+        let main = Feed::new(due, None, messages, runtime.clone(), &transport).in_place();
         let stack = STACK + opened.steps.len() * STACK_PER_STEP;
         let work = Work { stages, opened, main, others, replies, taken, runtime, transport };
         let thread = std::thread::Builder::new().name("flowc-invocation".to_owned()).stack_size(stack);

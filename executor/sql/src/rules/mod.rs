@@ -17,5 +17,5 @@ pub(crate) use kept_builds::{Drives, over_builds};
 pub(crate) use limits::{OrderedLimits, is_ordered};
 pub(crate) use sorted_joins::with_sorted_joins;
 pub(crate) use three_values::ThreeValues;
-pub(crate) use ties::{TieBreakers, is_sortable, sorted_by, sorted_by_all};
+pub(crate) use ties::{TieBreakers, is_sortable, is_sorted, sorted_by, sorted_by_all};
 pub(crate) use zeros::OneZero;

@@ -13,6 +13,7 @@ use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::limit::GlobalLimitExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
@@ -32,6 +33,9 @@ impl PhysicalOptimizerRule for TieBreakers {
         let ordered = plan.transform_up(|node| {
             if let Some(sort) = node.downcast_ref::<SortExec>() {
                 return Ok(Transformed::yes(without_ties(sort)));
+            }
+            if let Some(merge) = node.downcast_ref::<SortPreservingMergeExec>() {
+                return Ok(Transformed::yes(merged_without_ties(merge)));
             }
             match needs_order(&node) && !is_ordered(node.children()[0]) {
                 true => {
@@ -66,6 +70,29 @@ fn without_ties(sort: &SortExec) -> Arc<dyn ExecutionPlan> {
     }
 }
 
+/// Sorted partitions are merged by all that they are sorted by.
+fn merged_without_ties(merge: &SortPreservingMergeExec) -> Arc<dyn ExecutionPlan> {
+    let input = merge.input();
+    let by = match input.downcast_ref::<SortExec>() {
+        Some(sort) => sort.expr().clone(),
+        None => {
+            let known = merge.expr().iter().cloned().collect();
+            return sorted_with_fetch(known, input.clone(), merge.fetch());
+        }
+    };
+    Arc::new(SortPreservingMergeExec::new(by, input.clone()).with_fetch(merge.fetch()))
+}
+
+/// Whether rows come in one partition, and sorted by all columns.
+pub(crate) fn is_sorted(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    if let Some(sort) = plan.downcast_ref::<SortExec>() {
+        return !sort.preserve_partitioning() || plan.output_partitioning().partition_count() == 1;
+    }
+    let keeps =
+        plan.downcast_ref::<ProjectionExec>().is_some() || plan.downcast_ref::<GlobalLimitExec>().is_some();
+    plan.downcast_ref::<SortPreservingMergeExec>().is_some() || (keeps && is_sorted(plan.children()[0]))
+}
+
 /// Sorts rows by all their columns.
 pub(crate) fn sorted_by_all(input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
     sorted_by(Vec::new(), input)
@@ -73,12 +100,21 @@ pub(crate) fn sorted_by_all(input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionP
 
 /// Sorts rows by an order, then by all their columns.
 pub(crate) fn sorted_by(first: Vec<PhysicalSortExpr>, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    sorted_with_fetch(first, input, None)
+}
+
+/// The first so many of the rows that are sorted in this way.
+fn sorted_with_fetch(
+    first: Vec<PhysicalSortExpr>,
+    input: Arc<dyn ExecutionPlan>,
+    fetch: Option<usize>,
+) -> Arc<dyn ExecutionPlan> {
     let Some(by) = LexOrdering::new(with_all(first, &input.schema())) else { return input };
     let input = match input.output_partitioning().partition_count() {
         1 => input,
         _ => Arc::new(CoalescePartitionsExec::new(input)),
     };
-    Arc::new(SortExec::new(by, input))
+    Arc::new(SortExec::new(by, input).with_fetch(fetch))
 }
 
 /// An order, and all columns after it.

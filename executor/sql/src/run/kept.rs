@@ -48,10 +48,10 @@ impl Kept {
     ///
     /// # Errors
     /// If there is no folder for what does not fit into memory.
-    pub(super) fn new(memory: Option<u64>, batch_rows: Option<usize>) -> Result<Self> {
+    pub(super) fn new(memory: Option<u64>, batch_rows: Option<usize>, apart: Option<usize>) -> Result<Self> {
         let engine = memory.map(|bytes| (bytes - bytes / ROWS) as usize);
         let rows = RowMemory::new(memory.map_or(usize::MAX, |bytes| (bytes / ROWS) as usize));
-        let room = Room { runtime: Some(runtime(engine)?), memory: engine, batch_rows };
+        let room = Room { runtime: Some(runtime(engine)?), memory: engine, batch_rows, apart };
         Ok(Self { memory, room, rows, queries: Mutex::default() })
     }
 

@@ -39,6 +39,7 @@ use crate::table::Table;
 pub(crate) struct SqlRunner {
     /// Rows of a batch within the engine, where they are not its own.
     pub(crate) batch_rows: Option<usize>,
+    apart: Option<usize>,
     kept: Mutex<Option<Arc<Kept>>>,
 }
 
@@ -49,9 +50,14 @@ impl Runner for SqlRunner {
 }
 
 impl SqlRunner {
+    /// Has queries over whole inputs run in partitions where these have so many bytes of rows.
+    pub(crate) fn apart_from(self, bytes: usize) -> Self {
+        Self { apart: Some(bytes), ..self }
+    }
+
     #[cfg(test)]
     fn with_batches_of(rows: usize) -> Self {
-        Self { batch_rows: Some(rows), kept: Mutex::default() }
+        Self { batch_rows: Some(rows), ..Self::default() }
     }
 
     fn open_query(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageFault> {
@@ -80,7 +86,7 @@ impl SqlRunner {
         if let Some(kept) = kept.as_ref().filter(|kept| kept.memory == memory) {
             return Ok(kept.clone());
         }
-        Ok(kept.insert(Arc::new(Kept::new(memory, self.batch_rows)?)).clone())
+        Ok(kept.insert(Arc::new(Kept::new(memory, self.batch_rows, self.apart)?)).clone())
     }
 }
 

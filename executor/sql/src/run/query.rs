@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::physical_expr::PhysicalSortExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
@@ -12,18 +13,22 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use flowc_runner::{Batch, InputIdentity, Instance, Outlet, StageError};
 use futures::StreamExt;
 
-use crate::rules::{Drives, is_sortable, over_builds, sorted_by, sorted_by_all, with_sorted_joins};
+use crate::functions::takes_parts;
+use crate::rules::{Drives, is_sortable, is_sorted, over_builds, sorted_by, sorted_by_all, with_sorted_joins};
 use crate::run::described::described;
 use crate::run::failure::{asked, fault, is_exhausted};
 use crate::run::kept::{Kept, QueryKey};
 use crate::run::parts::{aggregate, finished, merged, part};
 use crate::run::ready::{Builds, Ready, ReadyQuery, Step};
+use crate::session::in_partitions;
 use crate::shape::Order;
-use crate::stack::{deep, runtime};
-use crate::table::ROW;
+use crate::stack::{deep, runtime, threads};
+use crate::table::{ROW, bytes_of};
 
 /// How often a plan is executed: its nodes take notes of each time.
 const USES: usize = 500;
+/// How often its inputs have to fit into the engine's memory for a query to run in partitions, which share that memory.
+const SPACIOUS: usize = 2;
 
 /// Such a query at work.
 pub(super) struct QueryInstance {
@@ -40,14 +45,16 @@ pub(super) struct QueryInstance {
     pub(super) outlet: Box<dyn Outlet>,
 }
 
-/// How equal values are found in joins. All ways give the same rows, and results have an order of their own, so nothing shows it.
+/// How a query is executed. All ways give the same rows, and results have an order of their own, so nothing shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Joins {
+enum Manner {
     /// All tables but the driving one are in memory, and stay there.
     Kept,
-    /// One side is in memory.
+    /// Several partitions at once, in threads.
+    Apart,
+    /// One side of a join is in memory.
     ByHash,
-    /// Both sides are sorted, and spill.
+    /// Both sides of a join are sorted, and spill.
     BySort,
 }
 
@@ -71,14 +78,17 @@ impl QueryInstance {
     /// takes less.
     fn run(&mut self) -> Result<(), StageError> {
         let mut too_large = None;
-        for joins in [Joins::Kept, Joins::ByHash, Joins::BySort] {
+        for manner in [Manner::Kept, Manner::Apart, Manner::ByHash, Manner::BySort] {
             loop {
-                match self.attempt(joins) {
+                match self.attempt(manner) {
                     Ok(Attempt::Done) => return Ok(()),
                     Ok(Attempt::None) => break,
                     Ok(Attempt::TooLarge(error)) => {
+                        if manner == Manner::Apart {
+                            break;
+                        }
                         let others = self.kept.clear();
-                        if joins == Joins::Kept {
+                        if manner == Manner::Kept {
                             self.query.builds = if others { Builds::Unknown } else { Builds::Refused };
                         }
                         if !others {
@@ -88,7 +98,7 @@ impl QueryInstance {
                     }
                     Err(error) => {
                         // That a join can't be sorted is no news.
-                        let first = too_large.as_ref().filter(|_| joins == Joins::BySort);
+                        let first = too_large.as_ref().filter(|_| manner == Manner::BySort);
                         return Err(first.map_or(error, |first| self.failed(first)));
                     }
                 }
@@ -99,18 +109,27 @@ impl QueryInstance {
     }
 
     /// Runs the query, and sends what it gives. The outlet may wait for a runtime of its own, so it is called outside of this one.
-    fn attempt(&mut self, joins: Joins) -> Result<Attempt, StageError> {
-        let runtime = runtime();
-        let begun = runtime.block_on(async {
-            let plan = self.physical(joins).await?;
-            plan.map(|plan| execute_stream(plan, self.query.context.task_ctx())).transpose()
-        });
+    fn attempt(&mut self, manner: Manner) -> Result<Attempt, StageError> {
+        let own;
+        let runtime = match manner {
+            Manner::Apart => match threads() {
+                Some(threads) => threads,
+                None => return Ok(Attempt::None),
+            },
+            Manner::Kept | Manner::ByHash | Manner::BySort => {
+                own = runtime();
+                &own
+            }
+        };
+        let begun = runtime.block_on(self.begin(manner));
         let Some(mut batches) = begun.map_err(|error| self.failed(&error))? else { return Ok(Attempt::None) };
         let mut is_first = true;
         while let Some(batch) = asked(|| runtime.block_on(batches.next()).transpose()).transpose() {
             match batch.and_then(|batch| self.result(&batch)) {
                 Ok(batch) => self.outlet.emit(0, batch)?,
                 Err(error) if is_first && is_exhausted(&error) => return Ok(Attempt::TooLarge(error)),
+                // Which of several mistakes threads meet first is chance; one thread always meets the same.
+                Err(_) if is_first && manner == Manner::Apart => return Ok(Attempt::None),
                 Err(error) => return Err(self.failed(&error)),
             }
             is_first = false;
@@ -118,15 +137,24 @@ impl QueryInstance {
         Ok(Attempt::Done)
     }
 
-    async fn physical(&mut self, joins: Joins) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let state = self.query.context.state();
-        let plan = match joins {
-            Joins::Kept => match self.over_builds().await? {
+    async fn begin(&mut self, manner: Manner) -> Result<Option<SendableRecordBatchStream>> {
+        let state = match manner {
+            Manner::Apart => in_partitions(&self.query.context),
+            Manner::Kept | Manner::ByHash | Manner::BySort => self.query.context.state(),
+        };
+        let plan = self.physical(manner, &state).await?;
+        plan.map(|plan| execute_stream(plan, state.task_ctx())).transpose()
+    }
+
+    async fn physical(&mut self, manner: Manner, state: &SessionState) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let plan = match manner {
+            Manner::Apart => return self.apart(state).await,
+            Manner::Kept => match self.over_builds().await? {
                 Some(plan) => plan,
                 None => return Ok(None),
             },
-            Joins::ByHash => state.create_physical_plan(&self.query.plan).await?,
-            Joins::BySort => with_sorted_joins(state.create_physical_plan(&self.query.plan).await?)?,
+            Manner::ByHash => state.create_physical_plan(&self.query.plan).await?,
+            Manner::BySort => with_sorted_joins(state.create_physical_plan(&self.query.plan).await?)?,
         };
         Ok(Some(match self.query.step {
             Step::All(order) => ordered(plan, order)?,
@@ -134,6 +162,22 @@ impl QueryInstance {
             Step::Merge => merged(&plan, self.parts().await?)?,
             Step::Finish(order) => ordered(finished(plan, &self.parts().await?)?, order)?,
         }))
+    }
+
+    /// The query in several partitions. None where it does not pay, or where a part of the rows tells nothing.
+    async fn apart(&self, state: &SessionState) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Step::All(order @ (Order::Given | Order::Columns)) = self.query.step else { return Ok(None) };
+        let room = &self.kept.room;
+        let bytes: usize = self.query.given.iter().map(|table| table.size()).sum();
+        let has_room = room.memory.is_none_or(|memory| bytes <= memory / SPACIOUS);
+        if !has_room || room.apart.is_none_or(|least| bytes < least) || !takes_parts(&self.query.plan)? {
+            return Ok(None);
+        }
+        let plan = state.create_physical_plan(&self.query.plan).await?;
+        match order {
+            Order::Given if !is_sorted(&plan) => Ok(None),
+            order => ordered(plan, order).map(Some),
+        }
     }
 
     /// The parts that came.
@@ -215,7 +259,7 @@ impl Instance for QueryInstance {
     }
 
     fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
-        self.kept.make_room(batch.columns().iter().flatten().map(|column| column.get_array_memory_size()).sum());
+        self.kept.make_room(bytes_of(batch.columns().iter().flatten()));
         let taken = self.query.given[port].append(batch.columns(), batch.rows());
         taken.map_err(|error| self.failed(&error))
     }

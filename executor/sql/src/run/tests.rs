@@ -29,11 +29,13 @@ pub(super) struct Way {
     segment: usize,
     /// Whether whole inputs are known again, so that they are given once.
     keeps: bool,
+    /// Whether queries over whole inputs run in partitions.
+    apart: bool,
 }
 
 impl Way {
     /// All rows at once, each time.
-    const PLAIN: Self = Self { batch: 8192, engine_batch: 8192, memory: None, segment: usize::MAX, keeps: false };
+    const PLAIN: Self = Self { batch: 8192, engine_batch: 8192, memory: None, segment: usize::MAX, keeps: false, apart: false };
 
     /// So many rows at once, everywhere.
     pub(super) fn by(rows: usize) -> Self {
@@ -41,7 +43,8 @@ impl Way {
     }
 
     fn runner(&self) -> SqlRunner {
-        SqlRunner::with_batches_of(self.engine_batch)
+        let apart = self.apart.then_some(0);
+        SqlRunner { apart, ..SqlRunner::with_batches_of(self.engine_batch) }
     }
 }
 
@@ -291,8 +294,8 @@ proptest! {
         let tables = [("t", rows(seed, count)), ("u", rows(seed ^ 1, count / 3 + 1))];
         for statement in STATEMENTS {
             let (case, plain) = (Case::new(statement, &tables), Way::PLAIN);
-            for keeps in [false, true] {
-                let other = Way { batch, engine_batch, memory: None, segment, keeps };
+            for (keeps, apart) in [(false, false), (true, false), (false, true)] {
+                let other = Way { batch, engine_batch, memory: None, segment, keeps, apart };
                 prop_assert_eq!(case.answer(&plain), case.answer(&other), "{}", statement);
             }
         }
@@ -410,7 +413,7 @@ fn a_query_that_keeps_inputs_in_little_memory_gives_the_same() {
         "SELECT length(u.text) AS l, max(t.text) AS m, count(*) AS c FROM t JOIN u ON t.id = u.id GROUP BY length(u.text)",
     ] {
         let case = Case::new(statement, &tables);
-        let way = |memory| Way { batch: 5000, engine_batch: 1024, memory, segment: 10_000, keeps: true };
+        let way = |memory| Way { batch: 5000, engine_batch: 1024, memory, segment: 10_000, keeps: true, ..Way::PLAIN };
         let whole = case.answer(&Way::PLAIN).unwrap();
         for memory in [5 << 20, 12 << 20, 40 << 20] {
             let way = way(Some(memory));
