@@ -2,6 +2,7 @@
 //! window, in chunks of fixed size, whatever the segments are.
 
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{Schema, SchemaRef};
@@ -25,6 +26,9 @@ pub(crate) struct FullInput<'a> {
     schema: SchemaRef,
 }
 
+/// How many batches of segments are read ahead of those that are given.
+const AHEAD: usize = 16;
+
 type Take<'t, E> = dyn FnMut(Batch) -> Result<(), E> + 't;
 
 impl<'a> FullInput<'a> {
@@ -44,11 +48,12 @@ impl<'a> FullInput<'a> {
     /// Gives every batch in turn.
     pub(crate) fn each<E: From<Error>>(&self, take: &mut Take<'_, E>) -> Result<(), E> {
         let mut rechunk = Rechunk::new(self.schema.clone());
-        for &segment in &self.segments {
-            match self.part {
-                Some(part) => self.partition(segment, part, &mut rechunk, take)?,
-                None => self.segment(segment, &mut rechunk, take)?,
+        match self.part {
+            Some(part) => {
+                let mut segments = self.segments.iter();
+                segments.try_for_each(|&segment| self.partition(segment, part, &mut rechunk, take))?;
             }
+            None => self.whole(&mut rechunk, take)?,
         }
         match rechunk.finish().map_err(columns())? {
             Some(last) => take(self.widened(&last)),
@@ -56,10 +61,37 @@ impl<'a> FullInput<'a> {
         }
     }
 
-    fn segment<E: From<Error>>(&self, segment: usize, rechunk: &mut Rechunk, take: &mut Take<'_, E>) -> Result<(), E> {
+    /// All segments. Where there are several, a thread decodes them while the batches before are taken.
+    fn whole<E: From<Error>>(&self, rechunk: &mut Rechunk, take: &mut Take<'_, E>) -> Result<(), E> {
+        if let [segment] = self.segments[..] {
+            return self.segment(segment, &mut |rows| self.push(rows, rechunk, take));
+        }
+        std::thread::scope(|scope| {
+            let (send, batches) = sync_channel(AHEAD);
+            let reader = std::thread::Builder::new().name("flowc-reading".to_owned());
+            reader.spawn_scoped(scope, move || self.read(&send)).map_err(Error::system("start a thread"))?;
+            // If it panics there are no more batches, and this scope panics, too.
+            batches.into_iter().try_for_each(|rows| self.push(rows?, rechunk, take))
+        })
+    }
+
+    /// Sends the batches of all segments, until one fails or nobody wants them any more.
+    fn read(&self, to: &SyncSender<Result<RecordBatch, Error>>) {
+        let unwanted = || Error::internal("reading an input")("nobody takes its rows");
+        let mut send = |rows| to.send(Ok(rows)).map_err(|_| unwanted());
+        let mut segments = self.segments.iter();
+        if let Err(error) = segments.try_for_each(|&segment| self.segment(segment, &mut send)) {
+            let _ = to.send(Err(error));
+        }
+    }
+
+    fn segment<E: From<Error>>(
+        &self,
+        segment: usize,
+        take: &mut dyn FnMut(RecordBatch) -> Result<(), E>,
+    ) -> Result<(), E> {
         for batch in self.reading.segment(self.stream, segment, self.columns)? {
-            let rows = batch?.project(self.schema.clone(), self.columns).map_err(misfit)?;
-            self.push(rows, rechunk, take)?;
+            take(batch?.project(self.schema.clone(), self.columns).map_err(misfit)?)?;
         }
         Ok(self.reading.verify(self.stream, segment, self.columns)?)
     }

@@ -1,6 +1,8 @@
 //! Queries at work.
 
 #[cfg(test)]
+mod apart;
+#[cfg(test)]
 mod classes;
 mod described;
 mod failure;

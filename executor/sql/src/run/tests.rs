@@ -397,6 +397,10 @@ fn a_join_with_little_memory_gives_the_same() {
         let case = Case::new(statement, &tables);
         let little = case.answer(&way(Some(10 << 20)));
         assert!(little == case.answer(&way(None)), "{statement}: {:?}", little.err());
+        for memory in [Some(10 << 20), Some(90 << 20), Some(400 << 20), None] {
+            let apart = case.answer(&Way { apart: true, ..way(memory) });
+            assert!(apart == little, "{statement} in {memory:?} bytes: {:?}", apart.err());
+        }
     }
     let case = Case::new("SELECT t.id FROM t WHERE text NOT IN (SELECT text FROM u)", &tables);
     let error = case.answer(&way(Some(2 << 20))).err().unwrap();
