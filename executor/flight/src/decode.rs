@@ -41,7 +41,14 @@ impl Decoder {
     pub(crate) fn new(due: SchemaRef, transport: &Transport) -> Self {
         let codec = Codec::new(transport.serialization, &due);
         let due = codec.as_ref().map_or(due, |codec| codec.packed().clone());
-        Self { due, codec, begun: false, dictionaries: HashMap::new(), memory: transport.memory.clone(), in_place: false }
+        Self {
+            due,
+            codec,
+            begun: false,
+            dictionaries: HashMap::new(),
+            memory: transport.memory.clone(),
+            in_place: false,
+        }
     }
 
     /// Has batches stay in shared memory, for a program that is soon done with them.

@@ -7,8 +7,8 @@ use flowc_code::{Entry, Evidence};
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Limits;
-use flowc_process::{Folder, Host, IsolationBackend, Launch, LaunchError, Launcher, PROCESSES, Server};
 use flowc_platform::FileStamp;
+use flowc_process::{Folder, Host, IsolationBackend, Launch, LaunchError, Launcher, PROCESSES, Server};
 use flowc_runner::{CodeContext, Keep};
 use flowc_sandbox::Sandbox;
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::config::Dialect;
-use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use flowc_sql_process::query::{CATALOG, SCHEMA};

@@ -88,8 +88,7 @@ pub(crate) fn is_sorted(plan: &Arc<dyn ExecutionPlan>) -> bool {
     if let Some(sort) = plan.downcast_ref::<SortExec>() {
         return !sort.preserve_partitioning() || plan.output_partitioning().partition_count() == 1;
     }
-    let keeps =
-        plan.downcast_ref::<ProjectionExec>().is_some() || plan.downcast_ref::<GlobalLimitExec>().is_some();
+    let keeps = plan.downcast_ref::<ProjectionExec>().is_some() || plan.downcast_ref::<GlobalLimitExec>().is_some();
     plan.downcast_ref::<SortPreservingMergeExec>().is_some() || (keeps && is_sorted(plan.children()[0]))
 }
 

@@ -27,8 +27,9 @@ use crate::table::{ROW, bytes_of};
 
 /// How often a plan is executed: its nodes take notes of each time.
 const USES: usize = 500;
-/// How often its inputs have to fit into the engine's memory for a query to run in partitions, which share that memory.
-const SPACIOUS: usize = 2;
+/// How often its inputs have to fit into the engine's memory for a query to run in partitions. These share that memory, and the engine does not
+/// count all that they take: a program that takes too much is ended, and then nothing is tried again.
+const SPACIOUS: usize = 8;
 
 /// Such a query at work.
 pub(super) struct QueryInstance {

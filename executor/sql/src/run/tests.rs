@@ -35,7 +35,8 @@ pub(super) struct Way {
 
 impl Way {
     /// All rows at once, each time.
-    const PLAIN: Self = Self { batch: 8192, engine_batch: 8192, memory: None, segment: usize::MAX, keeps: false, apart: false };
+    const PLAIN: Self =
+        Self { batch: 8192, engine_batch: 8192, memory: None, segment: usize::MAX, keeps: false, apart: false };
 
     /// So many rows at once, everywhere.
     pub(super) fn by(rows: usize) -> Self {
