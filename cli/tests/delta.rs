@@ -301,9 +301,8 @@ fn a_table_that_is_appended_to_has_checkpoints_that_delta_rs_reads() {
     let (server, oracle) = (ObjectServer::new(), Oracle::delta());
     let mut project = support::objects::project(&server.url);
     project.set("AWS_ALLOW_HTTP", "true".to_owned());
-    let sink = |name: &str, table: &str| {
-        format!("sink \"{name}\" {{ in \"rows\"; delta \"{table}\" mode=\"append\"; partition-by \"n\" }}\n")
-    };
+    let sink =
+        |name: &str, table: &str| format!("sink \"{name}\" {{ in \"rows\"; delta \"{table}\" mode=\"append\" }}\n");
     let text = ["source \"rows\" { files \"in/*.csv\" }\n".to_owned(), sink("a", "t"), sink("b", "s3://sales/t")];
     project.write("flow.kdl", &text.concat());
     for step in 0..13 {

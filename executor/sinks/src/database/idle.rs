@@ -30,7 +30,7 @@ struct Seat;
 impl Seat {
     fn take() -> Option<Self> {
         let add = |waiting: usize| Some(waiting + 1).filter(|sum| *sum <= MOST);
-        WAITING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok().then_some(Self)
+        WAITING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok().then(|| Self)
     }
 }
 

@@ -38,7 +38,7 @@ struct Room(usize);
 impl Room {
     fn take(bytes: usize) -> Option<Self> {
         let add = |held: usize| Some(held + bytes).filter(|sum| *sum <= HELD);
-        IN_MEMORY.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok().then_some(Self(bytes))
+        IN_MEMORY.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok().then(|| Self(bytes))
     }
 }
 
