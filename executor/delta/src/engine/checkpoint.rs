@@ -169,7 +169,7 @@ mod tests {
             json!({"checkpointMetadata": {"version": 10}}),
         ];
         assert_eq!(back(actions.clone()).unwrap(), actions);
-        assert_eq!(back(Vec::new()).unwrap(), [json!({}); 0]);
+        assert!(back(Vec::new()).unwrap().is_empty());
     }
 
     #[test]

@@ -64,7 +64,9 @@ impl TableTransaction {
         check_types(&vendor, &dataset.schema).map_err(|reason| place.refused(reason))?;
         check_place(place, &before, &dataset.schema, result)?;
         let idle = Idle::default();
-        idle.keep(connection);
+        if before.record.as_ref().is_none_or(|record| record.result != result) {
+            idle.keep(connection);
+        }
         Ok(Self {
             place: place.clone(),
             idle,

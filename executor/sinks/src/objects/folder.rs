@@ -216,7 +216,7 @@ impl FolderTransaction {
                 Err(ObjectError::Changed) => match self.found()? {
                     Some(found) if found.1.may_commit(&self.token) => now = found,
                     // It was done, the answer was lost, and others have begun since.
-                    Some(found) if state.files.iter().all(|file| found.1.lists(&file.path)) => return Ok(Some(found)),
+                    Some(found) if self.is_listed(&found.1) => return Ok(Some(found)),
                     _ => return Ok(None),
                 },
                 Err(error) => return Err(error),
@@ -224,6 +224,12 @@ impl FolderTransaction {
             std::thread::sleep(PAUSE);
         }
         Err(ObjectError::Changed)
+    }
+
+    /// Whether a manifest lists objects of this transaction: only its own commit lists them first.
+    fn is_listed(&self, manifest: &Manifest) -> bool {
+        let mut listed = manifest.state.iter().flat_map(|state| &state.files);
+        listed.any(|file| file.path.contains(&format!("-{}.", self.token)))
     }
 
     /// The manifest as it is now, unless it says nothing.
