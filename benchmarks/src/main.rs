@@ -109,7 +109,7 @@ fn dispatch(arguments: &[&str]) -> Result<()> {
         // What is compared with flowc, in a process of its own.
         ["count-natively", output, files @ ..] => native::run(output, files),
         ["read-database", driver, database] => databases::read_alone(driver, database),
-        ["read-object", url, size] => objects::read_alone(url, size),
+        ["read-object", url, threads] => objects::read_alone(url, threads),
         ["rewrite-natively", part, times, file] => rewrite::run(part, times, file),
         names => run(&Workspace::find()?, names),
     }

@@ -172,6 +172,35 @@ fn a_key_that_moves_to_another_segment_keeps_one_row_with_its_last_value() {
 }
 
 #[test]
+fn a_key_that_leaves_a_segment_again_keeps_its_last_value_until_all_is_written_again() {
+    for place in places() {
+        let project = with_password();
+        pipeline(&project, &place, "upsert", "key \"id\"");
+        let (a, b): (Rows<'_>, Rows<'_>) = (&[(1, 1, "a"), (2, 2, "y")], &[(5, 5, "v")]);
+        let step = |b: Rows<'_>| {
+            file(&project, "a", a);
+            file(&project, "b", b);
+            run(&project);
+            place.rows(&project)
+        };
+        assert_eq!(step(b), ["1,1,a", "2,2,y", "5,5,v"]);
+        assert_eq!(step(&[(5, 5, "v"), (1, 9, "b")]), ["1,9,b", "2,2,y", "5,5,v"]);
+        assert_eq!(step(b), ["1,9,b", "2,2,y", "5,5,v"]);
+        let forget = "DELETE FROM flowc_sinks";
+        match &place {
+            Place::Sqlite => {
+                let connection = Connection::open(project.folder().join("app.db")).unwrap();
+                assert_eq!(connection.execute(forget, ()).unwrap(), 1);
+            }
+            Place::PostgreSql(database) => assert_eq!(database.psql(forget), ""),
+            // Nothing here deletes rows of it.
+            Place::DuckDb => continue,
+        }
+        assert_eq!(step(b), ["1,1,a", "2,2,y", "5,5,v"]);
+    }
+}
+
+#[test]
 fn several_sinks_make_one_table() {
     for place in places() {
         let project = with_password();

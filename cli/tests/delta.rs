@@ -297,6 +297,39 @@ fn rows_are_appended_once_whoever_cleans_up_the_table() {
 }
 
 #[test]
+fn a_table_that_is_appended_to_has_checkpoints_that_delta_rs_reads() {
+    let (server, oracle) = (ObjectServer::new(), Oracle::delta());
+    let mut project = support::objects::project(&server.url);
+    project.set("AWS_ALLOW_HTTP", "true".to_owned());
+    let sink =
+        |name: &str, table: &str| format!("sink \"{name}\" {{ in \"rows\"; delta \"{table}\" mode=\"append\" }}\n");
+    let text = ["source \"rows\" { files \"in/*.csv\" }\n".to_owned(), sink("a", "t"), sink("b", "s3://sales/t")];
+    project.write("flow.kdl", &text.concat());
+    for step in 0..13 {
+        numbers(&project, &format!("{step:02}"), step, step + 1);
+        run(&project, &[]);
+    }
+    let checkpoint = format!("_delta_log/{:020}.checkpoint.parquet", 10);
+    let keys = server.keys("t/_delta_log/");
+    assert!(keys.contains(&format!("t/{checkpoint}")) && keys.contains(&"t/_delta_log/_last_checkpoint".to_owned()));
+    let log = project.folder().join("t");
+    assert!(log.join(checkpoint).exists());
+    // Without what was before it there is nothing else that tells the first rows.
+    for version in 0..10 {
+        let commit = format!("_delta_log/{version:020}.json");
+        std::fs::remove_file(log.join(&commit)).unwrap();
+        server.delete(&format!("t/{commit}"));
+    }
+    for table in ["t", "s3://sales/t"] {
+        oracle.run(&project, "steps.py", &format!("rows {table} 0 13"));
+    }
+    oracle.run(&project, "steps.py", "append_numbers t 13 15");
+    numbers(&project, "13", 15, 16);
+    run(&project, &[]);
+    oracle.run(&project, "steps.py", "rows t 0 16");
+}
+
+#[test]
 fn a_run_that_is_killed_doubles_no_row_and_loses_none() {
     let (project, oracle) = (Project::new(), Oracle::delta());
     project.write(

@@ -331,6 +331,49 @@ fn of_two_runs_at_once_one_is_refused_and_the_other_stands() {
 }
 
 #[test]
+fn of_two_runs_with_two_folders_one_writes_both() {
+    for rows in ["other", "first"] {
+        let server = ObjectServer::new();
+        let gates = [HttpGate::new(&server.url), HttpGate::new(&server.url)];
+        let [first, second] = gates.each_ref().map(|gate| project(&gate.url));
+        for (project, row) in [(&first, "first"), (&second, rows)] {
+            project.write("in/rows.csv", &format!("t\n{row}\n"));
+            let sink = |name: &str| {
+                format!("sink \"{name}\" {{ in \"rows\"; directory \"s3://sales/{name}\"; format \"csv\" }}\n")
+            };
+            project.write(
+                "flow.kdl",
+                &["source \"rows\" { files \"in/*.csv\" }\n".to_owned(), sink("a"), sink("b")].concat(),
+            );
+        }
+        let is_manifest = |asked: &Asked| asked.target.contains(".flowc-sink.json");
+        // The first one is about to begin its second folder while the second one begins both, and is about to write.
+        let begins = Stop::at(&gates[0], move |asked| {
+            asked.method == "PUT" && is_manifest(asked) && asked.target.contains("/b/")
+        });
+        let writes = Stop::at(&gates[1], move |asked| asked.method == "PUT" && !is_manifest(asked));
+        let children = [start(&first), start(&second)];
+        begins.reached();
+        writes.reached();
+        let [first, second] = children;
+        begins.go.send(()).unwrap();
+        assert!(first.wait_with_output().unwrap().status.success());
+        writes.go.send(()).unwrap();
+        match rows {
+            "first" => assert!(second.wait_with_output().unwrap().status.success()),
+            _ => {
+                let said = failed(second);
+                assert!(said.contains("another run writes there at the same time, and has come first"), "{said}");
+            }
+        }
+        for folder in ["a/", "b/"] {
+            let keys = server.keys(folder);
+            assert_eq!((keys.len(), server.get(&keys[0])), (1, b"t\nfirst\n".to_vec()), "{keys:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_not_allowed_or_expires_is_told_and_leaves_nothing() {
     let server = ObjectServer::new();
     let gate = HttpGate::new(&server.url);

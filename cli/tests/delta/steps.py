@@ -42,6 +42,11 @@ def rows(table, *expected):
     assert found == list(range(start, end)), found
 
 
+def append_numbers(table, start, end):
+    """Adds rows of numbers alone."""
+    write_deltalake(table, pa.table({"n": pa.array(range(int(start), int(end)), pa.int64())}), mode="append")
+
+
 def compact(table):
     """Writes the files of a table anew, as one, and removes all that no version of now has."""
     DeltaTable(table).optimize.compact()
@@ -97,6 +102,7 @@ def broken(folder):
 command, *arguments = sys.argv[1:]
 {
     "append": append,
+    "append_numbers": append_numbers,
     "remake": remake,
     "widen": widen,
     "rows": rows,

@@ -1,6 +1,7 @@
 //! Adding a version to a table.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow_schema::{DataType, Fields};
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use delta_kernel::committer::FileSystemCommitter;
 use delta_kernel::schema::StructType;
 use delta_kernel::table_features::ColumnMappingMode;
-use delta_kernel::transaction::{CommitResult, Transaction, UpdateTableOperation};
+use delta_kernel::transaction::{CommitResult, CommittedTransaction, Transaction, UpdateTableOperation};
 use delta_kernel::{KernelError, KernelResult, SnapshotRef};
 use serde_json::{Value, json};
 
@@ -44,11 +45,14 @@ pub struct Change<'c> {
     pub replaces: bool,
 }
 
+/// Commits of a log after which a checkpoint is written, unless the table says it (`delta.checkpointInterval`).
+const CHECKPOINT_INTERVAL: u64 = 10;
+
 /// Whether a version was added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Added {
-    /// It is there.
-    Yes,
+    /// It is there. If a checkpoint was due and could not be written, why.
+    Yes(Option<String>),
     /// Somebody else has added one meanwhile.
     Overtaken,
 }
@@ -124,7 +128,7 @@ impl Table {
         actions.push(json!({"txn": transaction}));
         let text: String = actions.iter().map(|action| format!("{action}\n")).collect();
         let url = self.storage.root.join(&format!("{LOG}/{:020}.json", 0)).map_err(KernelError::from)?;
-        Ok(if self.storage.create(&url, Bytes::from(text))? { Added::Yes } else { Added::Overtaken })
+        Ok(if self.storage.create(&url, Bytes::from(text))? { Added::Yes(None) } else { Added::Overtaken })
     }
 
     /// What the log says of a file that is added.
@@ -171,9 +175,24 @@ impl Head {
             }
         }
         match transaction.commit(&engine)? {
-            CommitResult::Committed(_) => Ok(Added::Yes),
+            CommitResult::Committed(committed) => Ok(Added::Yes(self.checkpoint(&committed).err())),
             CommitResult::Conflicted(_) => Ok(Added::Overtaken),
             CommitResult::Retryable(failed) => Err(failed.error.into()),
+        }
+    }
+
+    /// Writes a checkpoint of a version that was committed, if one is due. The version is there, whatever becomes of this.
+    fn checkpoint(&self, committed: &CommittedTransaction) -> Result<(), String> {
+        let properties = self.snapshot.table_properties();
+        let interval = properties.checkpoint_interval.map_or(CHECKPOINT_INTERVAL, NonZero::get);
+        let is_due = committed.post_commit_stats().commits_since_checkpoint >= interval;
+        // Typed statistics are written by those who read them.
+        let is_plain = properties.should_write_stats_as_json() && !properties.should_write_stats_as_struct();
+        match committed.post_commit_snapshot() {
+            Some(snapshot) if is_due && is_plain => {
+                snapshot.checkpoint(&self.table.engine(), None).map(drop).map_err(|error| error.to_string())
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -239,23 +258,50 @@ mod tests {
         assert!(table.head("a").unwrap().is_none());
         let change = |number, files, replaces| Change { app: ("a", number), files, replaces };
         let first = [file("p=x y/a%20b.parquet", Some("x y"))];
-        assert_eq!(table.create(&fields(), &["p".to_owned()], &change(1, &first, false)).unwrap(), Added::Yes);
+        assert_eq!(table.create(&fields(), &["p".to_owned()], &change(1, &first, false)).unwrap(), Added::Yes(None));
         assert_eq!(table.create(&fields(), &[], &change(1, &[], false)).unwrap(), Added::Overtaken);
         let (head, other) = (table.head("a").unwrap().unwrap(), table.head("b").unwrap().unwrap());
         assert_eq!((head.number(), head.applied, other.applied), (0, Some(1), None));
         assert_eq!((head.partition_by.as_slice(), head.columns.len()), (&["p".to_owned()][..], 2));
         let second = [file("p=__HIVE_DEFAULT_PARTITION__/b.parquet", None)];
-        assert_eq!(head.add(&change(2, &second, false)).unwrap(), Added::Yes);
+        assert_eq!(head.add(&change(2, &second, false)).unwrap(), Added::Yes(None));
         assert_eq!(other.add(&Change { app: ("b", 1), ..change(1, &second, false) }).unwrap(), Added::Overtaken);
         assert_eq!(paths(&table), ["p=__HIVE_DEFAULT_PARTITION__/b.parquet", "p=x y/a%20b.parquet"]);
         let head = table.head("a").unwrap().unwrap();
         assert_eq!(head.applied, Some(2));
-        assert_eq!(head.add(&change(3, &first, true)).unwrap(), Added::Yes);
+        assert_eq!(head.add(&change(3, &first, true)).unwrap(), Added::Yes(None));
         assert_eq!(paths(&table), ["p=x y/a%20b.parquet"]);
         let version = table.version(None).unwrap();
         let (text, value) = version.partition_value(&version.files[0], &version.columns[1]).unwrap().unwrap();
         assert_eq!((text.as_deref(), value.len()), (Some("x y"), 1));
         assert!(matches!(table.version(Some(9)), Err(DeltaError::NoVersion { asked: 9, earliest: 0, newest: 2 })));
+    }
+
+    #[test]
+    fn a_log_gets_checkpoints_and_needs_no_commits_before_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = Table::in_folder(folder.path()).unwrap();
+        let change = |number, files| Change { app: ("a", number), files, replaces: number == 14 };
+        let files: Vec<_> = (0..25).map(|number| [file(&format!("p=a/{number}.parquet"), Some("a"))]).collect();
+        table.create(&fields(), &["p".to_owned()], &change(0, &files[0])).unwrap();
+        for (number, added) in (0..).zip(&files).skip(1) {
+            let head = table.head("a").unwrap().unwrap();
+            assert_eq!(head.applied, Some(number - 1));
+            assert_eq!(head.add(&change(number, added)).unwrap(), Added::Yes(None));
+        }
+        let log = folder.path().join(LOG);
+        let (found, before) = (paths(&table), table.version(Some(13)).unwrap().files.len());
+        assert_eq!((found.len(), before), (11, 14));
+        let checkpoints: Vec<_> =
+            (0..25).filter(|n| log.join(format!("{n:020}.checkpoint.parquet")).exists()).collect();
+        assert_eq!(checkpoints, [10, 20]);
+        (0..20).for_each(|number| std::fs::remove_file(log.join(format!("{number:020}.json"))).unwrap());
+        assert_eq!(paths(&table), found);
+        let head = table.head("a").unwrap().unwrap();
+        assert_eq!((head.number(), head.applied, head.partition_by.as_slice()), (24, Some(24), &["p".to_owned()][..]));
+        let hint = std::fs::read_to_string(log.join("_last_checkpoint")).unwrap();
+        let hint: Value = serde_json::from_str(&hint).unwrap();
+        assert_eq!((&hint["version"], &hint["numOfAddFiles"]), (&json!(20), &json!(7)));
     }
 
     #[test]

@@ -55,7 +55,10 @@ fn add_other(base: &Path) {
     let other = NewFile { path: "other.parquet".to_owned(), partition: [].into(), size: 1, rows: 1 };
     let head = table(base).head("other").unwrap().unwrap();
     let number = head.applied.unwrap_or(0) + 1;
-    assert_eq!(head.add(&Change { app: ("other", number), files: &[other], replaces: false }).unwrap(), Added::Yes);
+    assert_eq!(
+        head.add(&Change { app: ("other", number), files: &[other], replaces: false }).unwrap(),
+        Added::Yes(None)
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Actions are rows of JSON values here: a log is small beside its data, which the kernel never sees.
 
+mod checkpoint;
 mod evaluate;
 mod json;
 mod parquet;

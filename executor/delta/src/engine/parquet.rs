@@ -1,4 +1,4 @@
-//! Checkpoints, which are Parquet.
+//! Checkpoints, which are Parquet: how they are read and written.
 
 use std::sync::Arc;
 
@@ -10,12 +10,14 @@ use arrow_schema::DataType as ArrowType;
 use delta_kernel::schema::SchemaRef;
 use delta_kernel::{
     EngineData, FileMeta, KernelError, KernelResult, KernelResultIterator, ParquetFooter, ParquetHandler, PredicateRef,
+    StorageHandler,
 };
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::checkpoint::{Unencoded, encoded};
 use super::rows::{Rows, name_file, set};
 use super::storage::Storage;
 use crate::types::kernel_fields;
@@ -23,7 +25,7 @@ use crate::types::kernel_fields;
 /// Actions that are read at once.
 const BATCH_ROWS: usize = 8192;
 
-/// Reads checkpoints.
+/// Reads and writes checkpoints.
 pub(crate) struct Checkpoints(pub(crate) Arc<Storage>);
 
 impl Checkpoints {
@@ -69,8 +71,15 @@ impl ParquetHandler for Checkpoints {
         Ok(Box::new(files.into_iter().flat_map(read)))
     }
 
-    fn write_parquet_file(&self, _: Url, _: KernelResultIterator<'static, Box<dyn EngineData>>) -> KernelResult<u64> {
-        Err(KernelError::unsupported("checkpoints are not written"))
+    fn write_parquet_file(
+        &self,
+        file: Url,
+        data: KernelResultIterator<'static, Box<dyn EngineData>>,
+    ) -> KernelResult<u64> {
+        let bytes = encoded(data.map(|batch| Ok::<_, KernelError>(Rows::of(&*batch?)?.0.clone())))?;
+        let size = bytes.len() as u64;
+        self.0.put(&file, bytes, true)?;
+        Ok(size)
     }
 
     fn read_parquet_footer(&self, file: &FileMeta) -> KernelResult<ParquetFooter> {
@@ -79,7 +88,13 @@ impl ParquetHandler for Checkpoints {
     }
 }
 
-fn rows(batch: &RecordBatch) -> KernelResult<Rows> {
+impl From<Unencoded> for KernelError {
+    fn from(error: Unencoded) -> Self {
+        Self::generic(format!("an action is none of a checkpoint: {}", error.0))
+    }
+}
+
+pub(super) fn rows(batch: &RecordBatch) -> KernelResult<Rows> {
     let mut rows = vec![Value::Object(Map::new()); batch.num_rows()];
     for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
         for (row, value) in rows.iter_mut().zip(values(column)?) {

@@ -14,6 +14,7 @@ use delta_kernel::{FileMeta, FileSlice, KernelError, KernelResult, KernelResultI
 use flowc_objects::{Bucket, Client, Condition, Object, ObjectError};
 use flowc_platform::{FileStamp, lock, rename_new, sync_directory};
 use percent_encoding::percent_decode_str;
+use tempfile::NamedTempFile;
 use url::Url;
 
 /// Bytes of commits that are kept.
@@ -164,6 +165,18 @@ impl Storage {
             }
         }
     }
+
+    /// Writes a file whole, over one of that name.
+    fn replace(&self, url: &Url, bytes: Bytes) -> KernelResult<()> {
+        let relative = self.relative(url)?;
+        match &self.place {
+            Place::Folder(root) => replace_file(&root.join(&relative), &bytes).map_err(|error| of_io(error, &relative)),
+            Place::Bucket(client, root) => {
+                let put = client.put(&key(root, &relative), bytes, &Condition::Always);
+                put.map(drop).map_err(|error| of_object(error, &relative))
+            }
+        }
+    }
 }
 
 /// The key of an object.
@@ -250,11 +263,7 @@ fn is_temporary(name: &str) -> bool {
 
 /// Writes a file that appears whole and lasts, unless there is one of that name.
 fn create_file(path: &Path, bytes: &[u8]) -> io::Result<bool> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new().prefix(".flowc-").tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
+    let (file, folder) = beside(path, bytes)?;
     match rename_new(file.path(), path) {
         // There is no file of that name to delete any more.
         Ok(()) => drop(file.keep()),
@@ -263,6 +272,23 @@ fn create_file(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     }
     sync_directory(folder)?;
     Ok(true)
+}
+
+/// Writes a file that appears whole and lasts, over one of that name.
+fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (file, folder) = beside(path, bytes)?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_directory(folder)
+}
+
+/// A file with these bytes beside a place, and the folder of both.
+fn beside<'p>(path: &'p Path, bytes: &[u8]) -> io::Result<(NamedTempFile, &'p Path)> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::Builder::new().prefix(".flowc-").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    Ok((file, folder))
 }
 
 impl StorageHandler for Storage {
@@ -285,7 +311,7 @@ impl StorageHandler for Storage {
 
     fn put(&self, path: &Url, data: Bytes, overwrite: bool) -> KernelResult<()> {
         if overwrite {
-            return Err(KernelError::unsupported("a file of a log is written once"));
+            return self.replace(path, data);
         }
         if self.create(path, data)? { Ok(()) } else { Err(KernelError::FileAlreadyExists(path.to_string())) }
     }

@@ -9,6 +9,7 @@
 
 mod conversions;
 mod fits;
+mod idle;
 mod place;
 mod record;
 mod sink;

@@ -11,6 +11,7 @@ use flowc_planner::quantity::count;
 use flowc_platform::lock;
 
 use super::fits::{check_table, check_types, check_values};
+use super::idle::Idle;
 use super::place::{TablePlace, finished};
 use super::record::{Found, Record};
 use super::writing::{NewRows, Writing};
@@ -26,6 +27,8 @@ use crate::syncs::Syncs;
 /// Rows that wait for the end of the run.
 pub(super) struct TableTransaction {
     place: TablePlace,
+    /// The connection by which the place was looked at.
+    idle: Idle,
     vendor: Vendor,
     schema: SchemaRef,
     result: [u8; 32],
@@ -60,8 +63,13 @@ impl TableTransaction {
         let pending = if place.sink.mode == WriteMode::Append { pending } else { pending.without_lost() };
         check_types(&vendor, &dataset.schema).map_err(|reason| place.refused(reason))?;
         check_place(place, &before, &dataset.schema, result)?;
+        let idle = Idle::default();
+        if before.record.as_ref().is_none_or(|record| record.result != result) {
+            idle.keep(connection);
+        }
         Ok(Self {
             place: place.clone(),
+            idle,
             vendor,
             schema: dataset.schema.clone(),
             result,
@@ -79,8 +87,10 @@ impl TableTransaction {
         if self.before.columns.is_some() {
             return Ok(self.before.clone());
         }
-        let now = self.place.look(&mut self.place.connect()?)?;
+        let mut connection = self.place.connect()?;
+        let now = self.place.look(&mut connection)?;
         check_place(&self.place, &now, &self.schema, self.result)?;
+        self.idle.keep(connection);
         Ok(now)
     }
 
@@ -165,7 +175,7 @@ impl Transaction for TableTransaction {
         let rows = NewRows { schema: &self.schema, spool: &self.spool, new: &decided.new };
         let now = self.now()?;
         after.made &= self.before.columns.is_some() || now.columns.is_none();
-        let writing = Writing { place: &self.place, before: &now, after: &after, rows };
+        let writing = Writing { place: &self.place, idle: &self.idle, before: &now, after: &after, rows };
         match writing.write() {
             Err(error) if !self.is_committed(&after) => Err(error),
             _ => Ok(Finalized { state: state(after.rows()), written: Written::Records(records), untidy: None }),

@@ -9,6 +9,7 @@ use flowc_adbc::{Connection, DatabaseError, Ingest, IngestMode, Vendor, paramete
 use flowc_planner::plan::{BoundValue, DatabaseSink, WriteMode};
 
 use super::conversions::{Conversion, TypedColumn, conversions};
+use super::idle::Idle;
 use super::place::TablePlace;
 use super::record::{self, Found, Record};
 use super::statements::{FITTED, STAGED, Statements};
@@ -31,6 +32,7 @@ pub(super) struct NewRows<'t> {
 /// What is written, and over what.
 pub(super) struct Writing<'t> {
     pub(super) place: &'t TablePlace,
+    pub(super) idle: &'t Idle,
     pub(super) before: &'t Found,
     pub(super) after: &'t Record,
     pub(super) rows: NewRows<'t>,
@@ -43,13 +45,12 @@ impl Writing<'_> {
     /// If the database refuses, or somebody else has written since the transaction was opened. Then nothing is written, unless the
     /// connection was lost while the transaction was committed: the database tells.
     pub(super) fn write(&self) -> Result<(), SinkError> {
-        let mut connection = self.place.connect()?;
+        let mut connection = self.begun()?;
         let vendor = connection.vendor().clone();
         let DatabaseSink { table, key, id, .. } = &self.place.sink;
         let columns = self.rows.schema.fields().iter().map(|field| field.name().as_str()).collect();
         let statements = Statements { table, columns, key, vendor: &vendor };
         let failed = |error: DatabaseError| self.place.failed(error);
-        connection.begin().map_err(failed)?;
         connection.execute(&statements.make_records(), None).map_err(failed)?;
         let bound = parameters(&[BoundValue::Text(id.clone())]);
         let held = connection.execute(&statements.hold_record(), bound.as_ref());
@@ -63,6 +64,18 @@ impl Writing<'_> {
         self.write_rows(&mut connection, &statements)?;
         record::write(&mut connection, &statements, id, self.after, is_noted).map_err(failed)?;
         connection.commit().map_err(failed)
+    }
+
+    /// A connection with a transaction.
+    fn begun(&self) -> Result<Connection, SinkError> {
+        if let Some(mut waited) = self.idle.take()
+            && waited.begin().is_ok()
+        {
+            return Ok(waited);
+        }
+        let mut connection = self.place.connect()?;
+        connection.begin().map_err(|error| self.place.failed(error))?;
+        Ok(connection)
     }
 
     fn write_rows(&self, connection: &mut Connection, statements: &Statements<'_>) -> Result<(), SinkError> {

@@ -147,8 +147,8 @@ impl TableTransaction {
         SinkError::batch(&self.shown, error)
     }
 
-    /// Adds a version that has the files. Gives its number.
-    fn commit(&self, decided: &Decided<RowPiece>, files: &[NewFile]) -> Result<u64, SinkError> {
+    /// Adds a version that has the files. Gives its number, and what is still to be tidied up.
+    fn commit(&self, decided: &Decided<RowPiece>, files: &[NewFile]) -> Result<(u64, Option<String>), SinkError> {
         let mut now = None;
         let mut number = self.applied();
         for _ in 0..ATTEMPTS {
@@ -163,14 +163,19 @@ impl TableTransaction {
                 None => self.place.table.create(self.rows.schema.fields(), &self.partition_by, &change),
             };
             match added {
-                Ok(Added::Yes) => {
+                Ok(Added::Yes(left)) => {
                     // The one before may be looked at by another run just now.
                     Record::forget(&self.place, (self.applied() - FORGOTTEN).max(0)..self.applied());
-                    return Ok(version);
+                    return Ok((version, left.map(|reason| self.without_checkpoint(&reason))));
                 }
                 Ok(Added::Overtaken) => now = self.still()?,
                 // Its answer may be lost.
-                Err(error) => return self.committed(number).unwrap_or_else(|| Err(self.place.failed(error))),
+                Err(error) => {
+                    return match self.committed(number) {
+                        Some(version) => Ok((version, None)),
+                        None => Err(self.place.failed(error)),
+                    };
+                }
             }
         }
         Err(self.place.refused(format!("others have added {ATTEMPTS} versions meanwhile; run again later")))
@@ -202,9 +207,18 @@ impl TableTransaction {
     }
 
     /// The version that has a change, if the table says that it is there.
-    fn committed(&self, number: i64) -> Option<Result<u64, SinkError>> {
+    fn committed(&self, number: i64) -> Option<u64> {
         let head = self.place.table.head(&self.place.app()).ok()??;
-        (head.applied == Some(number)).then(|| Ok(head.number()))
+        (head.applied == Some(number)).then(|| head.number())
+    }
+
+    /// What it means that no checkpoint was written.
+    fn without_checkpoint(&self, reason: &str) -> String {
+        format!(
+            "the version is there, but no checkpoint of the log of {} could be written: {reason}. Until there is one readers read more of \
+             the log; the next version tries again",
+            self.shown.display()
+        )
     }
 }
 
@@ -302,9 +316,9 @@ impl Transaction for TableTransaction {
         };
         // From here on it may be that a version has them.
         let files = std::mem::take(&mut *lock(&self.files));
-        let version = self.commit(&decided, &files)?;
+        let (version, untidy) = self.commit(&decided, &files)?;
         let rows = decided.segments.iter().map(|segment| segment.rows).sum();
-        Ok(Finalized { state: state(rows, Some(version)), written: Written::Records(decided.records()), untidy: None })
+        Ok(Finalized { state: state(rows, Some(version)), written: Written::Records(decided.records()), untidy })
     }
 }
 

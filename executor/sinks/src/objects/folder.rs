@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use flowc_objects::{Bucket, Condition, Object, ObjectError, Undeleted};
 use flowc_planner::key::KeyHasher;
@@ -15,7 +15,6 @@ use super::place::{Place, stamp};
 use super::transaction::{Waiting, Writing, written_file};
 use crate::error::SinkError;
 use crate::files::compare::{Earlier, compare, jobs};
-use crate::files::manifest::MANIFEST;
 use crate::sink::{Dataset, Finalized, Job, RowWriter, Transaction, Written};
 use crate::state::{SinkState, WrittenFile, layout_digest};
 use crate::syncs::Syncs;
@@ -24,17 +23,23 @@ use crate::syncs::Syncs;
 const AT_ONCE: usize = 8;
 /// Hexadecimal digits of a token.
 const TOKEN: usize = 12;
+/// How often others may change the manifest while a transaction begins or commits.
+const ATTEMPTS: usize = 50;
+/// How long is waited before the next attempt.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A folder that is being written.
 pub(super) struct FolderTransaction {
     writing: Writing,
     token: String,
-    /// The manifest that has this transaction as its last writer, and what it says; none if the folder is as it should be.
-    fence: Option<(Object, Manifest)>,
+    /// The manifest that names this transaction among its writers, and what it says; none if the folder is as it should be.
+    begun: Option<(Object, Manifest)>,
     /// The manifest that was there.
     before: Option<Object>,
     /// Objects of earlier transactions that are still there, in words.
     untidy: Option<String>,
+    /// What the folder holds, if another transaction has committed the same rows first.
+    shared: Mutex<Option<SinkState>>,
 }
 
 /// The objects below a folder, by their paths in it.
@@ -52,14 +57,31 @@ pub(super) fn list(place: &Place) -> Result<Found, ObjectError> {
 }
 
 impl FolderTransaction {
-    /// Compares what is to be written with what is there, and bars others from the folder if anything is to be written. `previous` counts
-    /// where the manifest is gone.
+    /// Compares what is to be written with what is there, and notes in the manifest that it is being written, if anything is. `previous`
+    /// counts where the manifest is gone.
     pub(super) fn new(
         place: &Place,
         shaping: &SinkSpec,
         dataset: &Dataset<'_>,
         previous: Option<&SinkState>,
     ) -> Result<Self, SinkError> {
+        for _ in 0..ATTEMPTS {
+            match Self::begin(place, shaping, dataset, previous)? {
+                Some(transaction) => return Ok(transaction),
+                // Another one has begun or committed meanwhile.
+                None => std::thread::sleep(PAUSE),
+            }
+        }
+        Err(place.failed(&ObjectError::Changed))
+    }
+
+    /// Begins a transaction; none if the manifest is another one before that.
+    fn begin(
+        place: &Place,
+        shaping: &SinkSpec,
+        dataset: &Dataset<'_>,
+        previous: Option<&SinkState>,
+    ) -> Result<Option<Self>, SinkError> {
         let failed = |error: ObjectError| place.failed(&error);
         let (before, manifest) = manifest::read(place).map_err(failed)?.unzip();
         let found = list(place).map_err(failed)?;
@@ -86,15 +108,22 @@ impl FolderTransaction {
             &|file| Ok(is_there(file)),
         )?;
         let writing = Writing::new(place, shaping, dataset, compared, format!("-{token}{ending}"))?;
-        let mut transaction = Self { writing, token, fence: None, before, untidy: None };
+        let mut transaction = Self { writing, token, begun: None, before, untidy: None, shared: Mutex::default() };
         let mut manifest = manifest.unwrap_or_default();
         // What is gone need not be remembered.
         manifest.leaving.retain(|path| found.contains_key(path));
         transaction.untidy = transaction.delete(manifest.leaving.iter());
-        if !transaction.stands(&manifest) {
-            transaction.begin(manifest, state)?;
+        if transaction.stands(&manifest) {
+            return Ok(Some(transaction));
         }
-        Ok(transaction)
+        let manifest = transaction.without_barred(manifest, &found);
+        let begun = Manifest::begun(&manifest, state, &transaction.token);
+        match manifest::swap(place, transaction.before.as_ref(), &begun) {
+            Ok(object) => transaction.begun = Some((object, begun)),
+            Err(ObjectError::Changed) => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        }
+        Ok(Some(transaction))
     }
 
     /// Whether the folder is as it should be.
@@ -104,30 +133,26 @@ impl FolderTransaction {
         self.writing.jobs.is_empty() && manifest.writers.is_empty() && manifest.state.as_ref().is_some_and(is_listed)
     }
 
-    /// Bars earlier transactions, and removes what they left behind.
-    fn begin(&mut self, before: Manifest, state: Option<SinkState>) -> Result<(), SinkError> {
-        let place = &self.writing.place;
-        let begun = Manifest::begun(&before, state, &self.token);
-        let object = manifest::swap(place, self.before.as_ref(), &begun).map_err(|error| self.barred(&error))?;
-        if !before.writers.is_empty() {
-            self.clear(&before).map_err(|error| place.failed(&error))?;
+    /// Removes the uploads and objects of transactions that can't commit any more. The manifest then, which does not name those any more:
+    /// unless something of them may still be there.
+    fn without_barred(&self, manifest: Manifest, found: &Found) -> Manifest {
+        let (place, barred) = (&self.writing.place, manifest.barred());
+        if barred.is_empty() {
+            return manifest;
         }
-        self.fence = Some((object, begun));
-        Ok(())
-    }
-
-    /// Removes the uploads and objects of transactions that can't commit any more.
-    fn clear(&self, before: &Manifest) -> Result<(), ObjectError> {
-        let place = &self.writing.place;
-        let is_left = |name: &str| before.writers.iter().any(|writer| name.contains(&format!("-{writer}.")));
-        let prefix = place.key("");
-        if let Err(error) = place.bucket.abort_unfinished(&prefix, &is_left) {
+        let is_left = |name: &str| barred.iter().any(|writer| name.contains(&format!("-{writer}.")));
+        let aborted = place.bucket.abort_unfinished(&place.key(""), &is_left);
+        if let Err(error) = &aborted {
             tracing::warn!("{}: {error}", place.objects.address);
         }
-        let found = list(place)?;
-        let left = found.keys().filter(|path| is_left(path) && !before.lists(path));
-        let deleted = place.bucket.delete(&left.map(|path| place.key(path)).collect::<Vec<_>>());
-        deleted.map_err(|undeleted| undeleted.error)
+        match self.delete(found.keys().filter(|path| is_left(path) && !manifest.lists(path))) {
+            None if aborted.is_ok() => manifest.without_barred(),
+            None => manifest,
+            Some(untidy) => {
+                tracing::warn!("{untidy}");
+                manifest
+            }
+        }
     }
 
     /// Makes all objects appear; on an error, none of them stays.
@@ -159,7 +184,7 @@ impl FolderTransaction {
             None => Ok(written),
             Some(error) => {
                 self.withdraw(written.iter().map(|file| &file.path));
-                Err(self.barred(&error))
+                Err(place.failed(&error))
             }
         }
     }
@@ -179,35 +204,72 @@ impl FolderTransaction {
         }
     }
 
-    /// Swaps the manifest. Gives it as it is then.
-    fn commit(&self, fence: &Object, begun: &Manifest, state: &SinkState) -> Result<(Object, Manifest), SinkError> {
+    /// Swaps the manifest for one that lists the objects of this transaction; the first one that has begun and does so bars the others. Gives
+    /// the manifest as it is then; none if another transaction came first.
+    fn commit(&self, begun: &(Object, Manifest), state: &SinkState) -> Result<Option<(Object, Manifest)>, ObjectError> {
         let place = &self.writing.place;
-        let committed = Manifest::committed(begun, state.clone(), &self.token);
-        match manifest::swap(place, Some(fence), &committed) {
-            Ok(object) => Ok((object, committed)),
-            Err(error) => {
-                // Where it can't be told whether the manifest was swapped, the objects stay: the next run knows.
-                let now = place.bucket.find(&place.key(MANIFEST));
-                if matches!(error, ObjectError::Changed) || now.is_ok_and(|now| stamp(&now) == stamp(fence)) {
-                    let is_new = |file: &&WrittenFile| !self.writing.kept.iter().any(|kept| kept.path == file.path);
-                    self.withdraw(state.files.iter().filter(is_new).map(|file| &file.path));
-                }
-                Err(self.barred(&error))
+        let mut now = begun.clone();
+        for _ in 0..ATTEMPTS {
+            let committed = Manifest::committed(&now.1, state.clone(), &self.token);
+            match manifest::swap(place, Some(&now.0), &committed) {
+                Ok(object) => return Ok(Some((object, committed))),
+                Err(ObjectError::Changed) => match self.found()? {
+                    Some(found) if found.1.may_commit(&self.token) => now = found,
+                    // It was done, the answer was lost, and others have begun since.
+                    Some(found) if self.is_listed(&found.1) => return Ok(Some(found)),
+                    _ => return Ok(None),
+                },
+                Err(error) => return Err(error),
             }
+            std::thread::sleep(PAUSE);
+        }
+        Err(ObjectError::Changed)
+    }
+
+    /// Whether a manifest lists objects of this transaction: only its own commit lists them first.
+    fn is_listed(&self, manifest: &Manifest) -> bool {
+        let mut listed = manifest.state.iter().flat_map(|state| &state.files);
+        listed.any(|file| file.path.contains(&format!("-{}.", self.token)))
+    }
+
+    /// The manifest as it is now, unless it says nothing.
+    fn found(&self) -> Result<Option<(Object, Manifest)>, ObjectError> {
+        let read = manifest::read(&self.writing.place)?;
+        Ok(read.and_then(|(object, manifest)| Some((object, manifest?))))
+    }
+
+    /// Whether no other transaction has committed since this one has begun.
+    fn may_commit(&self) -> Result<bool, ObjectError> {
+        Ok(self.found()?.is_some_and(|(_, manifest)| manifest.may_commit(&self.token)))
+    }
+
+    /// What the folder holds by another transaction, which has committed first: the same rows, or it is an error.
+    fn by_others(&self) -> Result<SinkState, SinkError> {
+        let place = &self.writing.place;
+        let found = self.found().map_err(|error| place.failed(&error))?;
+        let of_others = found.and_then(|(object, manifest)| Some((object, manifest.state?)));
+        let is_same =
+            |state: &SinkState| (state.result, state.layout) == (self.writing.result, self.writing.layout_digest);
+        match of_others.filter(|(_, state)| is_same(state)) {
+            Some((object, state)) => Ok(SinkState { manifest: Some(stamp(&object)), ..state }),
+            None => Err(SinkError::Object {
+                address: place.objects.address.to_string(),
+                reason: "another run writes there at the same time, and has come first; run again".to_owned(),
+            }),
         }
     }
 
-    /// An error; if the manifest is another one, it is because of another run.
-    fn barred(&self, error: &ObjectError) -> SinkError {
+    /// Removes what transactions have left that this one has barred, and the objects that it has replaced. Gives the manifest as it is then.
+    fn tidy(&self, (object, committed): (Object, Manifest)) -> (Object, Option<String>) {
         let place = &self.writing.place;
-        match error {
-            ObjectError::Changed => SinkError::Object {
-                address: place.objects.address.to_string(),
-                reason: "another run writes there at the same time, and has taken over; run again when it is done"
-                    .to_owned(),
-            },
-            other => place.failed(other),
+        let untidy = self.delete(committed.leaving.iter());
+        if committed.writers.is_empty() {
+            return (object, untidy);
         }
+        let Ok(found) = list(place) else { return (object, untidy) };
+        let rest = self.without_barred(committed.clone(), &found);
+        let swapped = (rest != committed).then(|| manifest::swap(place, Some(&object), &rest).ok()).flatten();
+        (swapped.unwrap_or(object), untidy)
     }
 }
 
@@ -221,27 +283,49 @@ impl Transaction for FolderTransaction {
     }
 
     fn prepare(&self, _syncs: &mut Syncs) -> Result<(), SinkError> {
-        let Some((fence, _)) = &self.fence else { return Ok(()) };
-        match self.writing.place.bucket.find(&fence.key) {
-            Ok(now) if stamp(&now) == stamp(fence) => Ok(()),
-            Ok(_) | Err(ObjectError::NoObject) => Err(self.barred(&ObjectError::Changed)),
-            Err(error) => Err(self.barred(&error)),
+        let Some((object, _)) = &self.begun else { return Ok(()) };
+        let place = &self.writing.place;
+        match place.bucket.find(&object.key) {
+            Ok(now) if stamp(&now) == stamp(object) => return Ok(()),
+            Ok(_) | Err(ObjectError::NoObject) => {}
+            Err(error) => return Err(place.failed(&error)),
         }
+        if !self.may_commit().map_err(|error| place.failed(&error))? {
+            *lock(&self.shared) = Some(self.by_others()?);
+        }
+        Ok(())
     }
 
     fn finalize(self: Box<Self>) -> Result<Finalized, SinkError> {
-        let Some((fence, begun)) = &self.fence else {
+        let nothing = |state| Ok(Finalized { state, written: Written::Files(0), untidy: self.untidy.clone() });
+        if let Some(state) = lock(&self.shared).take() {
+            return nothing(state);
+        }
+        let Some(begun) = &self.begun else {
             let manifest = self.before.as_ref().map(stamp);
-            let state = SinkState { manifest, ..self.writing.state(Vec::new()) };
-            return Ok(Finalized { state, written: Written::Files(0), untidy: self.untidy });
+            return nothing(SinkState { manifest, ..self.writing.state(Vec::new()) });
         };
         let written = self.appear(self.writing.waiting()?)?;
-        let count = written.len();
+        let new: Vec<String> = written.iter().map(|file| file.path.clone()).collect();
         let state = self.writing.state(written);
-        let (object, committed) = self.commit(fence, begun, &state)?;
-        let untidy = self.delete(committed.leaving.iter());
-        let state = SinkState { manifest: Some(stamp(&object)), ..state };
-        Ok(Finalized { state, written: Written::Files(count), untidy })
+        match self.commit(begun, &state) {
+            Ok(Some(committed)) => {
+                let (object, untidy) = self.tidy(committed);
+                let state = SinkState { manifest: Some(stamp(&object)), ..state };
+                Ok(Finalized { state, written: Written::Files(new.len()), untidy })
+            }
+            Ok(None) => {
+                self.withdraw(new.iter());
+                nothing(self.by_others()?)
+            }
+            Err(error) => {
+                // Where it can't be told whether the manifest was swapped, the objects stay: the next run knows.
+                if matches!(error, ObjectError::Changed) || self.may_commit().is_ok_and(|may| may) {
+                    self.withdraw(new.iter());
+                }
+                Err(self.writing.place.failed(&error))
+            }
+        }
     }
 }
 

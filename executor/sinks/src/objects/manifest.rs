@@ -19,8 +19,11 @@ pub(super) struct Manifest {
     version: u32,
     /// Its objects; none before the first commit.
     pub(super) state: Option<SinkState>,
-    /// Tokens of transactions that have begun since the last commit. The last one may commit; the others may have left objects behind.
+    /// Tokens of transactions that have begun and not committed, in their order. Each of them may have left objects behind.
     pub(super) writers: Vec<String>,
+    /// How many of these, the first ones, had begun when another one committed. They can't commit any more.
+    #[serde(default)]
+    barred: usize,
     /// Objects that are no longer the folder's, and are being deleted.
     pub(super) leaving: BTreeSet<String>,
     /// The token of the transaction that wrote this, so that no two manifests are equal.
@@ -32,14 +35,32 @@ impl Manifest {
     pub(super) fn begun(before: &Self, state: Option<SinkState>, token: &str) -> Self {
         let mut writers = before.writers.clone();
         writers.push(token.to_owned());
-        Self { version: VERSION, state, writers, leaving: before.leaving.clone(), token: token.to_owned() }
+        Self { version: VERSION, state, writers, token: token.to_owned(), ..before.clone() }
     }
 
-    /// The one of a transaction that commits.
+    /// The one of a transaction that commits. It bars all others that have begun.
     pub(super) fn committed(before: &Self, state: SinkState, token: &str) -> Self {
         let stays: BTreeSet<&String> = state.files.iter().map(|file| &file.path).collect();
         let leaving = before.paths().filter(|path| !stays.contains(path)).cloned().collect();
-        Self { version: VERSION, state: Some(state), writers: Vec::new(), leaving, token: token.to_owned() }
+        let writers: Vec<String> = before.writers.iter().filter(|writer| *writer != token).cloned().collect();
+        let barred = writers.len();
+        Self { version: VERSION, state: Some(state), writers, barred, leaving, token: token.to_owned() }
+    }
+
+    /// Whether a transaction may commit that has begun.
+    pub(super) fn may_commit(&self, token: &str) -> bool {
+        self.writers.iter().skip(self.barred).any(|writer| writer == token)
+    }
+
+    /// The transactions that can't commit any more, and may have left objects behind.
+    pub(super) fn barred(&self) -> &[String] {
+        self.writers.get(..self.barred).unwrap_or(&self.writers)
+    }
+
+    /// The same once nothing of those is left.
+    pub(super) fn without_barred(self) -> Self {
+        let writers = self.writers.iter().skip(self.barred).cloned().collect();
+        Self { writers, barred: 0, ..self }
     }
 
     /// Its objects, and those that leave.
@@ -121,9 +142,23 @@ mod tests {
         assert_eq!((begun.writers.len(), begun.lists("a-1.csv")), (2, true));
         let second = Manifest::committed(&begun, state(&["a-1.csv", "b-3.csv"]), "3");
         assert_eq!(second.leaving, BTreeSet::from(["b-1.csv".to_owned()]));
-        assert!(second.writers.is_empty() && !second.lists("b-1.csv"));
+        assert!(second.barred() == ["2"] && !second.lists("b-1.csv"));
+        let second = second.without_barred();
+        assert!(second.writers.is_empty());
         let third = Manifest::committed(&second, state(&[]), "4");
         assert_eq!(third.leaving.len(), 3, "{third:?}");
+    }
+
+    #[test]
+    fn the_first_to_commit_bars_those_that_had_begun() {
+        let both = ["1", "2"].iter().fold(Manifest::default(), |before, token| Manifest::begun(&before, None, token));
+        assert!(both.may_commit("1") && both.may_commit("2") && both.barred().is_empty());
+        let first = Manifest::committed(&both, state(&["a-1.csv"]), "1");
+        assert!(!first.may_commit("1") && !first.may_commit("2"));
+        let next = Manifest::begun(&first, first.state.clone(), "3");
+        assert!(next.may_commit("3") && !next.may_commit("2") && next.barred() == ["2"]);
+        let rest = next.without_barred();
+        assert!(rest.may_commit("3") && rest.writers == ["3"]);
     }
 
     #[test]

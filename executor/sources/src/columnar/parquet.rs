@@ -33,9 +33,6 @@ use misfit::{Misfit, find_misfit};
 
 pub(crate) use footer::columns;
 
-/// How much is read at once when bytes are digested.
-const READ_SIZE: u64 = 4 << 20;
-
 /// An open Parquet file.
 pub(crate) struct ParquetFile {
     view: View,
@@ -163,15 +160,7 @@ impl ParquetFile {
 
     fn hash_bytes(&self, range: Range<u64>) -> Result<blake3::Hash, SourceError> {
         let mut hasher = blake3::Hasher::new();
-        let mut buffer = Vec::new();
-        let mut at = range.start;
-        while at < range.end {
-            let length = READ_SIZE.min(range.end - at);
-            buffer.clear();
-            self.view.append(&mut buffer, at, length)?;
-            hasher.update(&buffer);
-            at += length;
-        }
+        self.view.show(range, &mut |bytes| _ = hasher.update(bytes))?;
         Ok(hasher.finalize())
     }
 

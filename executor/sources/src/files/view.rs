@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 #[cfg(any(feature = "databases", feature = "flights", feature = "kafka"))]
 use std::path::Path;
@@ -14,6 +15,9 @@ use flowc_platform::{content_length, is_sealed};
 use crate::error::SourceError;
 #[cfg(feature = "objects")]
 use crate::objects::RemoteFile;
+
+/// How much is read at once of what is only looked at.
+const READ_SIZE: u64 = 4 << 20;
 
 /// The plain (decompressed) bytes of a source file.
 #[derive(Clone, Debug)]
@@ -79,6 +83,11 @@ impl View {
 
     /// Exactly these bytes. A file that has become shorter is an error.
     pub(crate) fn read(&self, offset: u64, length: u64) -> Result<Bytes, SourceError> {
+        #[cfg(feature = "objects")]
+        if let Place::Remote(file) = &self.place {
+            self.check_range(offset, length)?;
+            return file.read(offset, length as usize);
+        }
         let mut buffer = Vec::new();
         self.append(&mut buffer, offset, length)?;
         Ok(buffer.into())
@@ -86,9 +95,7 @@ impl View {
 
     /// Appends exactly these bytes to a buffer.
     pub(crate) fn append(&self, buffer: &mut Vec<u8>, offset: u64, length: u64) -> Result<(), SourceError> {
-        if offset.checked_add(length).is_none_or(|end| end > self.length) {
-            return Err(self.changed("it does not have the bytes that it had"));
-        }
+        self.check_range(offset, length)?;
         let start = buffer.len();
         buffer.resize(start + length as usize, 0);
         match &self.place {
@@ -97,6 +104,35 @@ impl View {
             Place::Remote(file) => file.read_exact_at(&mut buffer[start..], offset),
             #[cfg(feature = "databases")]
             Place::Nowhere => Ok(()),
+        }
+    }
+
+    /// Shows exactly these bytes, in pieces of any length.
+    pub(crate) fn show(&self, range: Range<u64>, look: &mut dyn FnMut(&[u8])) -> Result<(), SourceError> {
+        let (mut at, mut buffer) = (range.start, Vec::new());
+        while at < range.end {
+            let length = READ_SIZE.min(range.end - at);
+            match &self.place {
+                #[cfg(feature = "objects")]
+                Place::Remote(file) => {
+                    self.check_range(at, length)?;
+                    file.read_pieces(at, length as usize)?.iter().for_each(|piece| look(piece));
+                }
+                _ => {
+                    buffer.clear();
+                    self.append(&mut buffer, at, length)?;
+                    look(&buffer);
+                }
+            }
+            at += length;
+        }
+        Ok(())
+    }
+
+    fn check_range(&self, offset: u64, length: u64) -> Result<(), SourceError> {
+        match offset.checked_add(length).is_none_or(|end| end > self.length) {
+            true => Err(self.changed("it does not have the bytes that it had")),
+            false => Ok(()),
         }
     }
 

@@ -12,6 +12,7 @@
 
 mod blocks;
 mod folders;
+mod kept;
 mod matches;
 mod remote;
 mod source;

@@ -1,31 +1,29 @@
 //! An object as a file that can be read at any place: what is missing is fetched.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use bytes::Bytes;
 use flowc_objects::{Bucket, Object, ObjectError};
 use flowc_platform::lock;
 
 use crate::error::SourceError;
-use crate::objects::blocks::{Answer, BLOCK, Blocks, Step};
+use crate::objects::blocks::{Answer, BLOCK, Step};
+use crate::objects::kept::{Kept, Pieces};
 
 /// How many bytes are looked for at once.
 const PIECE: usize = 16 << 20;
 
-/// An object that is read by several threads. What was fetched of it lies in an unlinked file.
+/// An object that is read by several threads.
 pub(crate) struct RemoteFile {
     bucket: Arc<dyn Bucket>,
     object: Object,
     /// Its address.
     name: String,
-    fetched: File,
-    blocks: Mutex<Blocks>,
+    kept: Mutex<Kept>,
     /// What came of fetching all of it in one request, once that was done.
     whole: Mutex<Option<Result<(), ObjectError>>>,
     /// Blocks have arrived, or will not.
@@ -38,9 +36,9 @@ impl RemoteFile {
     /// Opens an object. `spool`: an existing folder for what is fetched.
     pub(crate) fn new(bucket: Arc<dyn Bucket>, object: Object, name: &str, spool: &Path) -> Result<Self, SourceError> {
         let fetched = tempfile::tempfile_in(spool).map_err(SourceError::io(&spool.to_string_lossy(), "write to it"))?;
-        let blocks = Mutex::new(Blocks::new(object.size));
+        let kept = Mutex::new(Kept::new(object.size, fetched));
         let (settled, whole, failure) = (Condvar::new(), Mutex::default(), Mutex::default());
-        Ok(Self { bucket, object, name: name.to_owned(), fetched, blocks, whole, settled, failure })
+        Ok(Self { bucket, object, name: name.to_owned(), kept, whole, settled, failure })
     }
 
     /// Its address.
@@ -72,52 +70,62 @@ impl RemoteFile {
     pub(crate) fn read_exact_at(self: &Arc<Self>, buffer: &mut [u8], offset: u64) -> Result<(), SourceError> {
         let mut at = offset;
         for piece in buffer.chunks_mut(PIECE) {
-            self.read_piece(piece, at)?;
+            self.find(at, piece.len(), |pieces| pieces.fill(piece))?;
             at += piece.len() as u64;
         }
         Ok(())
     }
 
-    fn read_piece(self: &Arc<Self>, buffer: &mut [u8], offset: u64) -> Result<(), SourceError> {
-        let wanted = offset / BLOCK..(offset + buffer.len() as u64).div_ceil(BLOCK);
-        let mut blocks = lock(&self.blocks);
+    /// The bytes from `offset` on, all of which the object has. They are not copied where they have come together.
+    pub(crate) fn read(self: &Arc<Self>, offset: u64, length: usize) -> Result<Bytes, SourceError> {
+        if length <= PIECE {
+            return self.find(offset, length, |pieces| pieces.joined(length));
+        }
+        let mut buffer = vec![0; length];
+        self.read_exact_at(&mut buffer, offset)?;
+        Ok(buffer.into())
+    }
+
+    /// The same in pieces, which are not copied unless they lie in a file.
+    pub(crate) fn read_pieces(self: &Arc<Self>, offset: u64, length: usize) -> Result<Vec<Bytes>, SourceError> {
+        self.find(offset, length, |pieces| pieces.all())
+    }
+
+    /// Has bytes fetched unless they are at hand, and takes them.
+    fn find<T>(
+        self: &Arc<Self>,
+        offset: u64,
+        length: usize,
+        take: impl FnOnce(Pieces<'_>) -> io::Result<T>,
+    ) -> Result<T, SourceError> {
+        let wanted = offset / BLOCK..(offset + length as u64).div_ceil(BLOCK);
+        let mut kept = lock(&self.kept);
         loop {
-            let Answer { step, ahead } = blocks.ask(wanted.clone());
+            let Answer { step, ahead } = kept.blocks.ask(wanted.clone());
             match step {
                 Step::Read(places) => {
                     // Places hold other blocks as soon as the lock is free.
-                    let copied = self.copy(buffer, offset, wanted.start, &places);
-                    drop(blocks);
+                    let taken = take(kept.pieces(offset, length, &places));
+                    drop(kept);
                     self.fetch_ahead(ahead);
-                    return copied.map_err(SourceError::io(&self.name, "read what was fetched of it"));
+                    return taken.map_err(SourceError::io(&self.name, "read what was fetched of it"));
                 }
                 Step::Wait if ahead.is_empty() => {
-                    blocks = self.settled.wait(blocks).unwrap_or_else(PoisonError::into_inner);
+                    kept = self.settled.wait(kept).unwrap_or_else(PoisonError::into_inner);
                 }
                 Step::Wait => {
-                    drop(blocks);
+                    drop(kept);
                     self.fetch_ahead(ahead);
-                    blocks = lock(&self.blocks);
+                    kept = lock(&self.kept);
                 }
                 Step::Fetch(runs) => {
-                    drop(blocks);
+                    drop(kept);
                     self.fetch_ahead(ahead);
                     self.fetch(&self.fetching(runs))?;
-                    blocks = lock(&self.blocks);
+                    kept = lock(&self.kept);
                 }
             }
         }
-    }
-
-    fn copy(&self, buffer: &mut [u8], offset: u64, first: u64, places: &[u64]) -> io::Result<()> {
-        let mut filled = 0;
-        for (block, place) in (first..).zip(places) {
-            let within = (offset + filled as u64) - block * BLOCK;
-            let length = usize::try_from(BLOCK - within).unwrap_or(usize::MAX).min(buffer.len() - filled);
-            self.fetched.read_exact_at(&mut buffer[filled..filled + length], place * BLOCK + within)?;
-            filled += length;
-        }
-        Ok(())
     }
 
     /// Fetches blocks while others are read. What fails is fetched again by who wants it, and told there.
@@ -138,7 +146,7 @@ impl RemoteFile {
     fn read_runs(&self, fetching: &Fetching) -> io::Result<Result<(), ObjectError>> {
         let of_run = |run: &Range<u64>| run.start * BLOCK..(run.end * BLOCK).min(self.object.size);
         let ranges: Vec<Range<u64>> = fetching.runs.iter().map(of_run).collect();
-        let mut keep = |start: u64, bytes: Bytes| self.keep(lock(&self.blocks), start, &bytes);
+        let mut keep = |start: u64, bytes: Bytes| self.keep(start, &bytes);
         // Several requests may be answered from several versions where nothing tells these apart.
         match self.object.is_told_apart() {
             true => self.bucket.read(&self.object, &ranges, &mut keep),
@@ -167,28 +175,25 @@ impl RemoteFile {
 
     /// Fetches the whole object.
     fn fetch_all(&self) -> io::Result<Result<(), ObjectError>> {
-        lock(&self.blocks).keep_all();
+        lock(&self.kept).blocks.keep_all();
         let (mut held, mut at) = (Vec::new(), 0);
         let read = self.bucket.read_all(&self.object, &mut |_, bytes| {
             held.extend_from_slice(&bytes);
             let whole = held.len() - held.len() % BLOCK as usize;
-            self.keep(lock(&self.blocks), at, &held[..whole])?;
-            held.drain(..whole);
+            let rest = held.split_off(whole);
+            self.keep(at, &Bytes::from(std::mem::replace(&mut held, rest)))?;
             at += whole as u64;
             Ok(())
         })?;
         if read.is_ok() {
-            self.keep(lock(&self.blocks), at, &held)?;
+            self.keep(at, &Bytes::from(held))?;
         }
         Ok(read)
     }
 
     /// Keeps bytes that begin with a block.
-    fn keep(&self, mut blocks: MutexGuard<'_, Blocks>, start: u64, bytes: &[u8]) -> io::Result<()> {
-        for (block, bytes) in (start / BLOCK..).zip(bytes.chunks(BLOCK as usize)) {
-            let place = blocks.arrived(block);
-            self.fetched.write_all_at(bytes, place * BLOCK)?;
-        }
+    fn keep(&self, start: u64, bytes: &Bytes) -> io::Result<()> {
+        lock(&self.kept).keep(start, bytes)?;
         self.settled.notify_all();
         Ok(())
     }
@@ -202,7 +207,7 @@ struct Fetching {
 
 impl Drop for Fetching {
     fn drop(&mut self) {
-        lock(&self.file.blocks).given_up(&self.runs);
+        lock(&self.file.kept).blocks.given_up(&self.runs);
         self.file.settled.notify_all();
     }
 }
