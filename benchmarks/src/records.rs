@@ -34,6 +34,13 @@ struct Bid {
     won: bool,
 }
 
+/// Decodes a record as a plain consumer does.
+pub(super) fn into_struct(record: &[u8]) -> Result<()> {
+    let Bid { auction, bidder, price, channel, url, at, won } = serde_json::from_slice(record)?;
+    black_box((auction, bidder, price, &channel, &url, at, won));
+    Ok(())
+}
+
 /// One thread each, against `serde_json` into structs.
 pub(super) fn run(bench: &Bench<'_>) -> Result<Section> {
     let text = bids(RECORDS);
@@ -79,7 +86,7 @@ fn seconds(work: impl FnOnce() -> Result<usize>) -> Result<f64> {
 }
 
 /// Lines of JSON of about 150 bytes.
-fn bids(count: usize) -> String {
+pub(super) fn bids(count: usize) -> String {
     let mut text = String::with_capacity(count * 160);
     for n in 0..count {
         let mixed = (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
@@ -113,8 +120,7 @@ fn columns() -> SchemaRef {
 fn into_structs(text: &str) -> Result<usize> {
     let mut count = 0;
     for line in text.lines() {
-        let Bid { auction, bidder, price, channel, url, at, won } = serde_json::from_slice(line.as_bytes())?;
-        black_box((auction, bidder, price, &channel, &url, at, won));
+        into_struct(line.as_bytes())?;
         count += 1;
     }
     Ok(count)

@@ -1,6 +1,7 @@
 //! The records of a block as they are kept: a sealed file of Arrow IPC with a batch per segment.
 
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -12,6 +13,9 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use flowc_kafka::{Headers, Record};
 use flowc_planner::plan::RecordField;
 use flowc_platform::SealedWriter;
+
+use crate::arriving::Fresh;
+use crate::log::reading::Reading;
 
 /// A segment ends once its keys, values and headers have this many bytes.
 const SEGMENT_BYTES: usize = 8 << 20;
@@ -27,10 +31,17 @@ pub(super) static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     ]))
 });
 
-/// Writes the records of a block, in order.
+/// Takes a segment that is complete.
+pub(super) type HandOn<'h> = dyn FnMut(Fresh) -> io::Result<()> + 'h;
+
+/// Writes the records of a block, in order, and hands on its segments.
 pub(super) struct BlockWriter {
     writer: FileWriter<io::BufWriter<SealedWriter>>,
     pending: Pending,
+    reading: Arc<Reading>,
+    /// How many segments are complete, and their records.
+    segments: u32,
+    records: u64,
 }
 
 /// The records of a segment that is not complete.
@@ -95,40 +106,66 @@ impl Pending {
 }
 
 impl BlockWriter {
-    /// Begins the file of a block.
-    pub(super) fn create(path: &Path) -> io::Result<Self> {
+    /// Begins the file of a block, whose records become rows so.
+    pub(super) fn create(path: &Path, reading: Arc<Reading>) -> io::Result<Self> {
         let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME));
         let file = io::BufWriter::with_capacity(1 << 16, SealedWriter::create(path)?);
         let writer = options.and_then(|options| FileWriter::try_new_with_options(file, &SCHEMA, options));
-        Ok(Self { writer: writer.map_err(io::Error::other)?, pending: Pending::new() })
+        let writer = writer.map_err(io::Error::other)?;
+        Ok(Self { writer, pending: Pending::new(), reading, segments: 0, records: 0 })
     }
 
     /// Adds a record.
-    pub(super) fn push(&mut self, record: &Record<'_>) -> io::Result<()> {
+    pub(super) fn push(&mut self, record: &Record<'_>, hand_on: &mut HandOn<'_>) -> io::Result<()> {
         self.pending.push(record);
-        if self.pending.bytes >= SEGMENT_BYTES { self.flush() } else { Ok(()) }
+        if self.pending.bytes >= SEGMENT_BYTES { self.flush(hand_on) } else { Ok(()) }
     }
 
     /// Adds the records of a batch of another file of the block that lie before an offset.
-    pub(super) fn copy(&mut self, batch: &RecordBatch, end: i64) -> io::Result<()> {
+    pub(super) fn copy(&mut self, batch: &RecordBatch, end: i64, hand_on: &mut HandOn<'_>) -> io::Result<()> {
         let records = Records::of(batch).ok_or_else(|| io::Error::other("the columns of a block are not its own"))?;
         (0..batch.num_rows())
             .filter(|&row| records.offsets.value(row) < end)
-            .try_for_each(|row| records.with(row, |record| self.push(record)))
+            .try_for_each(|row| records.with(row, |record| self.push(record, hand_on)))
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self, hand_on: &mut HandOn<'_>) -> io::Result<()> {
         let batch = self.pending.finish().map_err(io::Error::other)?;
-        self.writer.write(&batch).map_err(io::Error::other)
+        let start = self.written();
+        self.writer.write(&batch).map_err(io::Error::other)?;
+        let place = start..self.written();
+        self.end_segment(place, batch, hand_on)
     }
 
-    /// Makes the file appear.
-    pub(super) fn finish(mut self) -> io::Result<()> {
+    fn end_segment(&mut self, place: Range<u64>, batch: RecordBatch, hand_on: &mut HandOn<'_>) -> io::Result<()> {
+        let batches = Some(&batch).filter(|batch| batch.num_rows() > 0);
+        let raw = self.reading.segment(place, self.segments, batches).map_err(io::Error::other)?;
+        let before = self.records;
+        self.segments = self.segments.checked_add(1).ok_or_else(|| io::Error::other("too many segments"))?;
+        self.records += batch.num_rows() as u64;
+        hand_on(Fresh { raw, batch, before })
+    }
+
+    /// Bytes so far.
+    fn written(&self) -> u64 {
+        let buffered = self.writer.get_ref();
+        buffered.get_ref().written() + buffered.buffer().len() as u64
+    }
+
+    /// Makes the file appear; gives the bytes of its content.
+    pub(super) fn finish(mut self, hand_on: &mut HandOn<'_>) -> io::Result<u64> {
         if !self.pending.offsets.values_slice().is_empty() {
-            self.flush()?;
+            self.flush(hand_on)?;
         }
+        // A block without records is one segment without rows.
+        if self.segments == 0 {
+            self.end_segment(0..0, RecordBatch::new_empty(SCHEMA.clone()), hand_on)?;
+        }
+        self.writer.finish().map_err(io::Error::other)?;
+        let bytes = self.written();
         let file = self.writer.into_inner().map_err(io::Error::other)?;
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.finish()
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
+        Ok(bytes)
     }
 }
 
