@@ -53,7 +53,9 @@ impl Client {
             .set("allow.auto.create.topics", "false")
             .set("auto.offset.reset", "error")
             .set("check.crcs", "true")
-            .set("queued.max.messages.kbytes", "32768")
+            // Memory that is used again costs less than new pages do. What is full is looked at again soon, not after a second.
+            .set("queued.max.messages.kbytes", "8192")
+            .set("fetch.queue.backoff.ms", "5")
             .set("fetch.wait.max.ms", "100");
         Ok(config)
     }

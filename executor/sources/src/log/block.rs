@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use arrow_array::builder::{BinaryBuilder, Int64Builder, ListBuilder, StringBuilder, StructBuilder};
+use arrow_array::builder::{ArrayBuilder, BinaryBuilder, Int64Builder, ListBuilder, StringBuilder, StructBuilder};
 use arrow_array::{Array, BinaryArray, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
@@ -54,20 +54,28 @@ struct Pending {
     headers: ListBuilder<StructBuilder>,
 }
 
+/// How much a segment is made room for.
+struct Room {
+    records: usize,
+    key_bytes: usize,
+    value_bytes: usize,
+}
+
 impl Pending {
     fn new() -> Self {
+        Self::with_room(&Room { records: 1024, key_bytes: 1024, value_bytes: SEGMENT_BYTES })
+    }
+
+    fn with_room(room: &Room) -> Self {
         let fields = RecordField::header_fields();
-        let builders = vec![
-            Box::new(StringBuilder::new()) as Box<dyn arrow_array::builder::ArrayBuilder>,
-            Box::new(BinaryBuilder::new()),
-        ];
+        let builders = vec![Box::new(StringBuilder::new()) as Box<dyn ArrayBuilder>, Box::new(BinaryBuilder::new())];
         let item = Field::new("item", DataType::Struct(fields.clone()), false);
         Self {
             bytes: 0,
-            offsets: Int64Builder::new(),
-            timestamps: Int64Builder::new(),
-            keys: BinaryBuilder::new(),
-            values: BinaryBuilder::new(),
+            offsets: Int64Builder::with_capacity(room.records),
+            timestamps: Int64Builder::with_capacity(room.records),
+            keys: BinaryBuilder::with_capacity(room.records, room.key_bytes),
+            values: BinaryBuilder::with_capacity(room.records, room.value_bytes),
             headers: ListBuilder::new(StructBuilder::new(fields, builders)).with_field(item),
         }
     }
@@ -92,8 +100,19 @@ impl Pending {
         self.headers.append(true);
     }
 
+    /// The records, and room for as many again, so that nothing moves while it grows.
     fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
-        self.bytes = 0;
+        let a_bit_more = |count: usize| count + count / 16;
+        let room = Room {
+            records: a_bit_more(self.offsets.len()),
+            key_bytes: a_bit_more(self.keys.values_slice().len()),
+            value_bytes: a_bit_more(self.values.values_slice().len()),
+        };
+        let mut full = std::mem::replace(self, Self::with_room(&room));
+        full.batch()
+    }
+
+    fn batch(&mut self) -> Result<RecordBatch, ArrowError> {
         let columns: Vec<arrow_array::ArrayRef> = vec![
             Arc::new(self.offsets.finish()),
             Arc::new(self.timestamps.finish()),
@@ -154,7 +173,7 @@ impl BlockWriter {
 
     /// Makes the file appear; gives the bytes of its content.
     pub(super) fn finish(mut self, hand_on: &mut HandOn<'_>) -> io::Result<u64> {
-        if !self.pending.offsets.values_slice().is_empty() {
+        if !self.pending.offsets.is_empty() {
             self.flush(hand_on)?;
         }
         // A block without records is one segment without rows.
