@@ -112,7 +112,8 @@ fn dispatch(arguments: &[&str]) -> Result<()> {
         ["count-natively", output, files @ ..] => native::run(output, files),
         ["read-database", driver, database] => databases::read_alone(driver, database),
         ["read-object", url, size] => objects::read_alone(url, size),
-        ["consume", broker, topic, what] => topics::consume(broker, topic, what),
+        ["consume", broker, what] => topics::consume(broker, what),
+        ["fill", broker, records] => topics::fill(broker, records),
         ["rewrite-natively", part, times, file] => rewrite::run(part, times, file),
         names => run(&Workspace::find()?, names),
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::hint::black_box;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,7 +44,7 @@ pub(super) fn into_struct(record: &[u8]) -> Result<()> {
 
 /// One thread each, against `serde_json` into structs.
 pub(super) fn run(bench: &Bench<'_>) -> Result<Section> {
-    let text = bids(RECORDS);
+    let text = bids(0..RECORDS);
     let file = bench.folder.join("bids.jsonl");
     std::fs::write(&file, &text)?;
     let json = JsonFile::open(&file, &bench.folder)?;
@@ -85,10 +86,10 @@ fn seconds(work: impl FnOnce() -> Result<usize>) -> Result<f64> {
     Ok(thread_seconds()? - start)
 }
 
-/// Lines of JSON of about 150 bytes.
-pub(super) fn bids(count: usize) -> String {
-    let mut text = String::with_capacity(count * 160);
-    for n in 0..count {
+/// Lines of JSON of about 150 bytes: the records of these numbers.
+pub(super) fn bids(numbers: Range<usize>) -> String {
+    let mut text = String::with_capacity(numbers.len() * 160);
+    for n in numbers {
         let mixed = (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
         let (auction, bidder, cents) = (mixed % 100_000, mixed % 7919, mixed % 1_000_000);
         let (at, won) = (1_700_000_000_000 + n, n % 3 == 0);
@@ -207,7 +208,7 @@ mod tests {
 
     #[test]
     fn all_decoders_see_all_records() {
-        let text = bids(100);
+        let text = bids(0..100);
         assert_eq!(into_structs(&text).unwrap(), 100);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("bids.jsonl");
