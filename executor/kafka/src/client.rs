@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -14,7 +14,7 @@ use crate::cluster::{Access, Cluster, Record, Topic, TopicSettings, WritableClus
 use crate::describe::{topic_id, topic_setting};
 use crate::error::ClusterError;
 use crate::fetched::Fetched;
-use crate::heard::{DOWN, Heard, PATIENCE, TURN};
+use crate::heard::{DOWN, Heard, PATIENCE, Reader, TURN};
 use crate::writer::{Transactions, create_compacted};
 
 /// Whether connections can be encrypted, and passwords be proven instead of sent.
@@ -22,9 +22,6 @@ pub const HAS_TLS: bool = cfg!(feature = "tls");
 
 /// How long records are waited for before what was heard meanwhile is looked at.
 const WAIT: Duration = Duration::from_millis(100);
-
-/// A consumer that belongs to no group.
-pub(crate) type Reader = BaseConsumer<Heard>;
 
 /// A cluster that is asked through librdkafka. Connections are made when they are needed, and kept.
 pub struct Client {
@@ -170,7 +167,8 @@ impl Client {
         let (mut next, mut heard_at) = (offsets.start, Instant::now());
         self.heard.up();
         while next < offsets.end {
-            let is_fed = fetched.take(WAIT);
+            let before = next;
+            fetched.take(WAIT);
             for message in fetched.messages() {
                 match message {
                     Ok(message) if message.offset() >= offsets.end => return Ok(Ok(())),
@@ -197,7 +195,7 @@ impl Client {
                 }
             }
             let now = Instant::now();
-            if is_fed {
+            if next > before {
                 if now - heard_at > TURN {
                     self.heard.up();
                 }

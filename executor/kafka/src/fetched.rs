@@ -10,8 +10,8 @@ use rdkafka::bindings as rd;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
 
-use crate::client::Reader;
 use crate::cluster::{Headers, Record};
+use crate::heard::Reader;
 
 /// How many records are taken at once.
 const MOST: usize = 1024;
@@ -43,13 +43,16 @@ impl<'r> Fetched<'r> {
         Some(Self { queue, taken: Vec::with_capacity(MOST), partition, reader: PhantomData })
     }
 
-    /// Takes what has been fetched, instead of what was taken before; waits so long if there is nothing. Whether there is something.
-    pub(crate) fn take(&mut self, wait: Duration) -> bool {
-        // Who waits for many waits for all of them.
-        self.take_up_to(MOST, Duration::ZERO) || self.take_up_to(1, wait)
+    /// Takes what has been fetched, instead of what was taken before; waits so long if there is nothing.
+    pub(crate) fn take(&mut self, wait: Duration) {
+        self.take_up_to(MOST, Duration::ZERO);
+        if self.taken.is_empty() {
+            // Who waits for many waits for all of them.
+            self.take_up_to(1, wait);
+        }
     }
 
-    fn take_up_to(&mut self, most: usize, wait: Duration) -> bool {
+    fn take_up_to(&mut self, most: usize, wait: Duration) {
         self.clear();
         let wait = c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX);
         // SAFETY: the queue is not destroyed before this value, and the vector has room for as many messages. The call fills in as many as
@@ -58,7 +61,6 @@ impl<'r> Fetched<'r> {
             let count = rd::rd_kafka_consume_batch_queue(self.queue, wait, self.taken.as_mut_ptr(), most);
             self.taken.set_len(usize::try_from(count).unwrap_or(0));
         }
-        !self.taken.is_empty()
     }
 
     /// What was taken last, in order: records, or why there is none.

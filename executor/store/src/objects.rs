@@ -194,7 +194,7 @@ mod tests {
     fn mappings_are_forgotten_by_their_number_and_by_their_bytes() {
         let mut maps = Maps::default();
         assert!(!maps.is_full_for(MAPPED + 1), "one is mapped however large it is");
-        maps.insert(ObjectId::random(), Buffer::from(vec![0; 100]));
+        maps.insert(ObjectId::random(), Buffer::from(vec![0_u8; 100]));
         assert!(!maps.is_full_for(MAPPED - 100) && maps.is_full_for(MAPPED - 99));
         (1..CACHED).for_each(|_| maps.insert(ObjectId::random(), Buffer::from(Vec::<u8>::new())));
         assert!(maps.is_full_for(0));

@@ -3,33 +3,23 @@
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_array::builder::{ArrayBuilder, BinaryBuilder, Int64Builder, ListBuilder, StringBuilder, StructBuilder};
-use arrow_array::{Array, BinaryArray, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use flowc_kafka::{Headers, Record};
+use arrow_schema::{ArrowError, DataType, Field};
+use flowc_kafka::Record;
 use flowc_planner::plan::RecordField;
 use flowc_platform::SealedWriter;
 
 use crate::arriving::Fresh;
 use crate::log::reading::Reading;
+use crate::log::records::{Records, SCHEMA};
 
 /// A segment ends once its keys, values and headers have this many bytes.
 const SEGMENT_BYTES: usize = 8 << 20;
-
-/// The columns of a block.
-pub(super) static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    Arc::new(Schema::new(vec![
-        Field::new("offset", DataType::Int64, false),
-        Field::new("timestamp", DataType::Int64, true),
-        Field::new("key", DataType::Binary, true),
-        Field::new("value", DataType::Binary, true),
-        Field::new("headers", RecordField::Headers.data_type(), false),
-    ]))
-});
 
 /// Takes a segment that is complete.
 pub(super) type HandOn<'h> = dyn FnMut(Fresh) -> io::Result<()> + 'h;
@@ -185,62 +175,5 @@ impl BlockWriter {
         let file = self.writer.into_inner().map_err(io::Error::other)?;
         file.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
         Ok(bytes)
-    }
-}
-
-/// The records of a batch of a block.
-pub(super) struct Records<'a> {
-    pub(super) offsets: &'a Int64Array,
-    pub(super) timestamps: &'a Int64Array,
-    pub(super) keys: &'a BinaryArray,
-    pub(super) values: &'a BinaryArray,
-    pub(super) headers: &'a ListArray,
-}
-
-impl<'a> Records<'a> {
-    /// Those of a batch; none if its columns are not those of a block.
-    pub(super) fn of(batch: &'a RecordBatch) -> Option<Self> {
-        let [offsets, timestamps, keys, values, headers] = batch.columns() else { return None };
-        Some(Self {
-            offsets: offsets.as_any().downcast_ref()?,
-            timestamps: timestamps.as_any().downcast_ref()?,
-            keys: keys.as_any().downcast_ref()?,
-            values: values.as_any().downcast_ref()?,
-            headers: headers.as_any().downcast_ref()?,
-        })
-    }
-
-    /// A value's bytes.
-    pub(super) fn value(&self, row: usize) -> Option<&'a [u8]> {
-        self.values.is_valid(row).then(|| self.values.value(row))
-    }
-
-    /// A key's bytes.
-    pub(super) fn key(&self, row: usize) -> Option<&'a [u8]> {
-        self.keys.is_valid(row).then(|| self.keys.value(row))
-    }
-
-    /// A record's time.
-    pub(super) fn timestamp(&self, row: usize) -> Option<i64> {
-        self.timestamps.is_valid(row).then(|| self.timestamps.value(row))
-    }
-
-    fn with<T>(&self, row: usize, act: impl FnOnce(&Record<'_>) -> T) -> T {
-        let headers = StoredHeaders(self.headers.value(row));
-        let (offset, timestamp) = (self.offsets.value(row), self.timestamp(row));
-        act(&Record { offset, timestamp, key: self.key(row), value: self.value(row), headers: &headers })
-    }
-}
-
-/// The headers of a record in a block.
-struct StoredHeaders(arrow_array::ArrayRef);
-
-impl Headers for StoredHeaders {
-    fn each(&self, take: &mut dyn FnMut(&str, Option<&[u8]>)) {
-        let Some(parts) = self.0.as_any().downcast_ref::<StructArray>() else { return };
-        let names = parts.column(0).as_any().downcast_ref::<StringArray>();
-        let values = parts.column(1).as_any().downcast_ref::<BinaryArray>();
-        let (Some(names), Some(values)) = (names, values) else { return };
-        (0..names.len()).for_each(|row| take(names.value(row), values.is_valid(row).then(|| values.value(row))));
     }
 }

@@ -14,7 +14,7 @@ use flowc_records::SchemaById;
 use crate::BATCH_ROWS;
 use crate::error::SourceError;
 use crate::fields::project;
-use crate::log::block::SCHEMA;
+use crate::log::records::SCHEMA;
 use crate::segment::RawSegment;
 
 /// The schemas in which records were written.

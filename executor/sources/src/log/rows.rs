@@ -17,10 +17,10 @@ use crate::columnar::ipc::IpcRows;
 use crate::error::SourceError;
 use crate::fields::project;
 use crate::ignored::Ignored;
-use crate::log::block::Records;
 use crate::log::decode::{Decoded, as_text, is_no_fault_of_records};
 use crate::log::decoder::Decoder;
 use crate::log::reading::Reading;
+use crate::log::records::Records;
 use crate::text::parser::BadRecord;
 use crate::values::texts::plain;
 
