@@ -177,3 +177,63 @@ impl BlockWriter {
         Ok(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::Schema;
+    use flowc_planner::plan::Format;
+
+    use super::*;
+    use crate::arriving::Kept;
+    use crate::files::view::View;
+    use crate::log::file::{ArrivingBlock, BlockFile};
+    use crate::log::testing::topic;
+    use crate::reader::Rows;
+    use crate::testing::spec;
+
+    /// Writes records of these values; each segment that is handed on is the one that the file gives, with the same rows.
+    fn segments(values: &[Vec<u8>]) -> Vec<usize> {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("block");
+        let schema = Arc::new(Schema::new(vec![Field::new("value", DataType::Binary, true)]));
+        let reading = Arc::new(Reading::new(&spec(Format::Bytes), &topic(), 0, &schema, None));
+        let mut writer = BlockWriter::create(&place, reading.clone()).unwrap();
+        let mut handed = Vec::new();
+        let mut hand_on = |segment: Fresh| {
+            handed.push(segment);
+            Ok(())
+        };
+        for (offset, value) in (7..).zip(values) {
+            let record = Record { offset, timestamp: Some(1), key: None, value: Some(value), headers: &() };
+            writer.push(&record, &mut hand_on).unwrap();
+        }
+        let bytes = writer.finish(&mut hand_on).unwrap();
+        let view = View::of_sealed(&place, "block").unwrap();
+        assert_eq!(view.length(), bytes);
+        let block = BlockFile::of_view(view, reading.clone()).unwrap();
+        let arriving = ArrivingBlock { name: "block".to_owned(), reading, place };
+        let kept: Vec<_> = block.segments().map(Result::unwrap).collect();
+        assert_eq!(handed.iter().map(|segment| segment.raw.clone()).collect::<Vec<_>>(), kept);
+        let mut before = 0;
+        let rows = |Fresh { raw, batch, before: handed }: Fresh| {
+            assert_eq!(handed, before);
+            before += batch.num_rows() as u64;
+            let count = batch.num_rows();
+            let [at_hand, kept] = [arriving.at_hand(batch, handed, &[0]), arriving.kept(&raw, &[0])].map(|rows| {
+                let Rows::Records(mut rows) = rows.unwrap() else { panic!("no records") };
+                rows.batch().unwrap()
+            });
+            assert_eq!(at_hand, kept);
+            count
+        };
+        handed.into_iter().map(rows).collect()
+    }
+
+    #[test]
+    fn what_is_handed_on_is_what_the_file_gives() {
+        let large = |byte| vec![byte; SEGMENT_BYTES / 2];
+        assert_eq!(segments(&[]), [0]);
+        assert_eq!(segments(&[b"one".to_vec(), Vec::new()]), [2]);
+        assert_eq!(segments(&[large(1), large(2), large(3)]), [2, 1]);
+    }
+}
