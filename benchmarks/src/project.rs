@@ -105,6 +105,44 @@ impl Project {
     }
 }
 
+/// The file that is read by runs that only have components compiled.
+pub(super) const FEW: &str = "few.csv";
+
+/// A pipeline that runs with its results and outputs forgotten, and its components compiled.
+pub(super) struct Cold {
+    project: Project,
+    warm: Project,
+}
+
+impl Cold {
+    /// A pipeline. `few`: one with the same components over [`FEW`], and what that file holds.
+    pub(super) fn new(bench: &Bench<'_>, name: &str, pipeline: String, few: (String, String)) -> Result<Self> {
+        let (project, warm) = (Project::new(bench, name)?, Project::new(bench, &format!("{name}-warm"))?);
+        project.write("flow.kdl", pipeline)?;
+        warm.write("flow.kdl", few.0)?;
+        warm.write(FEW, few.1)?;
+        warm.run()?;
+        Ok(Self { project, warm })
+    }
+
+    /// The project's folder.
+    pub(super) fn folder(&self) -> &Path {
+        self.project.folder()
+    }
+
+    /// Has components compiled as they are for long runs, which a short one does not wait for.
+    pub(super) fn compile(&self) -> Result<()> {
+        self.cold()?;
+        process::run(Command::new("cp").arg("-a").arg(self.project.store().join("cwasm")).arg(self.warm.store()))
+    }
+
+    /// A run in a store without results.
+    pub(super) fn cold(&self) -> Result<Usage> {
+        self.project.take_store_of(&self.warm)?;
+        self.project.run()
+    }
+}
+
 /// Waits till stamps of files written before can be trusted.
 pub(super) fn settled() {
     thread::sleep(Duration::from_millis(50));

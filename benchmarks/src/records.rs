@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::hint::black_box;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,9 +35,16 @@ struct Bid {
     won: bool,
 }
 
+/// Decodes a record as a plain consumer does.
+pub(super) fn into_struct(record: &[u8]) -> Result<()> {
+    let Bid { auction, bidder, price, channel, url, at, won } = serde_json::from_slice(record)?;
+    black_box((auction, bidder, price, &channel, &url, at, won));
+    Ok(())
+}
+
 /// One thread each, against `serde_json` into structs.
 pub(super) fn run(bench: &Bench<'_>) -> Result<Section> {
-    let text = bids(RECORDS);
+    let text = bids(0..RECORDS);
     let file = bench.folder.join("bids.jsonl");
     std::fs::write(&file, &text)?;
     let json = JsonFile::open(&file, &bench.folder)?;
@@ -78,10 +86,10 @@ fn seconds(work: impl FnOnce() -> Result<usize>) -> Result<f64> {
     Ok(thread_seconds()? - start)
 }
 
-/// Lines of JSON of about 150 bytes.
-fn bids(count: usize) -> String {
-    let mut text = String::with_capacity(count * 160);
-    for n in 0..count {
+/// Lines of JSON of about 150 bytes: the records of these numbers.
+pub(super) fn bids(numbers: Range<usize>) -> String {
+    let mut text = String::with_capacity(numbers.len() * 160);
+    for n in numbers {
         let mixed = (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
         let (auction, bidder, cents) = (mixed % 100_000, mixed % 7919, mixed % 1_000_000);
         let (at, won) = (1_700_000_000_000 + n, n % 3 == 0);
@@ -113,8 +121,7 @@ fn columns() -> SchemaRef {
 fn into_structs(text: &str) -> Result<usize> {
     let mut count = 0;
     for line in text.lines() {
-        let Bid { auction, bidder, price, channel, url, at, won } = serde_json::from_slice(line.as_bytes())?;
-        black_box((auction, bidder, price, &channel, &url, at, won));
+        into_struct(line.as_bytes())?;
         count += 1;
     }
     Ok(count)
@@ -201,7 +208,7 @@ mod tests {
 
     #[test]
     fn all_decoders_see_all_records() {
-        let text = bids(100);
+        let text = bids(0..100);
         assert_eq!(into_structs(&text).unwrap(), 100);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("bids.jsonl");

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use super::Bench;
 use super::measure::{Usage, by_turns, cpu, measure, peak, wall};
 use super::peers::Python;
-use super::project::{Project, settled};
+use super::project::{Cold, FEW, Project, settled};
 use super::report::{Finding, Section, ms, row};
 use xtask::process;
 
@@ -124,33 +124,9 @@ fn events(numbers: std::ops::Range<u64>, step_us: u64, keys: u64) -> String {
     text
 }
 
-/// flowc with its results and outputs forgotten, and its components compiled.
-pub(super) struct Cold {
-    project: Project,
-    warm: Project,
-}
-
-impl Cold {
-    fn new(bench: &Bench<'_>, name: &str, files: &str, window: &str) -> Result<Self> {
-        let (project, warm) = (Project::new(bench, name)?, Project::new(bench, &format!("{name}-warm"))?);
-        project.write("flow.kdl", pipeline(files, window))?;
-        warm.write("flow.kdl", pipeline("few.csv", window))?;
-        warm.write("few.csv", events(0..2, 1, 1))?;
-        warm.run()?;
-        Ok(Self { project, warm })
-    }
-
-    /// Has the component compiled as it is for long runs, which a short one does not wait for.
-    pub(super) fn compile(&self) -> Result<()> {
-        self.cold()?;
-        process::run(Command::new("cp").arg("-a").arg(self.project.store().join("cwasm")).arg(self.warm.store()))
-    }
-
-    /// A run in a store without results.
-    pub(super) fn cold(&self) -> Result<Usage> {
-        self.project.take_store_of(&self.warm)?;
-        self.project.run()
-    }
+/// Runs of such a pipeline over files.
+fn cold(bench: &Bench<'_>, name: &str, files: &str, window: &str) -> Result<Cold> {
+    Cold::new(bench, name, pipeline(files, window), (pipeline(FEW, window), events(0..2, 1, 1)))
 }
 
 /// Events by the same keys, and those who count them.
@@ -178,13 +154,13 @@ impl<'a> Contest<'a> {
         data.write("flow.kdl", copy)?;
         data.run()?;
         let files = format!("{}/out/**/*.parquet", data.folder().display());
-        let minutes = Cold::new(bench, &format!("minutes-{keys}"), &files, TUMBLING_MINUTE)?;
+        let minutes = cold(bench, &format!("minutes-{keys}"), &files, TUMBLING_MINUTE)?;
         let answer = bench.folder.join(format!("duckdb-{keys}.parquet"));
         Ok(Self { python, files, keys, minutes, answer })
     }
 
     fn with(&self, bench: &Bench<'_>, name: &str, window: &str) -> Result<Cold> {
-        Cold::new(bench, &format!("{name}-{}", self.keys), &self.files, window)
+        cold(bench, &format!("{name}-{}", self.keys), &self.files, window)
     }
 
     fn duckdb(&self) -> Command {
@@ -193,7 +169,7 @@ impl<'a> Contest<'a> {
 
     /// The file with flowc's answer.
     pub(super) fn sums(&self) -> PathBuf {
-        self.minutes.project.folder().join("out/sums.parquet")
+        self.minutes.folder().join("out/sums.parquet")
     }
 
     /// Fails unless both give the same rows.

@@ -6,21 +6,22 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::cluster::{Access, Cluster, Headers, Record, Topic, TopicSettings, WritableCluster, Writer};
+use crate::cluster::{Access, Cluster, Record, Topic, TopicSettings, WritableCluster, Writer};
 use crate::describe::{topic_id, topic_setting};
 use crate::error::ClusterError;
-use crate::heard::{DOWN, Heard, PATIENCE, TURN};
+use crate::fetched::Fetched;
+use crate::heard::{DOWN, Heard, PATIENCE, Reader, TURN};
 use crate::writer::{Transactions, create_compacted};
 
 /// Whether connections can be encrypted, and passwords be proven instead of sent.
 pub const HAS_TLS: bool = cfg!(feature = "tls");
 
-type Reader = BaseConsumer<Heard>;
+/// How long records are waited for before what was heard meanwhile is looked at.
+const WAIT: Duration = Duration::from_millis(100);
 
 /// A cluster that is asked through librdkafka. Connections are made when they are needed, and kept.
 pub struct Client {
@@ -49,7 +50,9 @@ impl Client {
             .set("allow.auto.create.topics", "false")
             .set("auto.offset.reset", "error")
             .set("check.crcs", "true")
-            .set("queued.max.messages.kbytes", "32768")
+            // Memory that is used again costs less than new pages do. What is full is looked at again soon, not after a second.
+            .set("queued.max.messages.kbytes", "8192")
+            .set("fetch.queue.backoff.ms", "5")
             .set("fetch.wait.max.ms", "100");
         Ok(config)
     }
@@ -156,6 +159,7 @@ impl Client {
     fn drain(
         &self,
         reader: &Reader,
+        mut fetched: Fetched<'_>,
         partition: i32,
         offsets: &Range<i64>,
         take: &mut dyn FnMut(&Record<'_>) -> std::io::Result<()>,
@@ -163,28 +167,39 @@ impl Client {
         let (mut next, mut heard_at) = (offsets.start, Instant::now());
         self.heard.up();
         while next < offsets.end {
-            // Records that were fetched are taken without waiting: then librdkafka does not ask the clock for each of them.
-            let polled = reader.poll(Duration::ZERO).or_else(|| reader.poll(TURN));
+            let before = next;
+            fetched.take(WAIT);
+            for message in fetched.messages() {
+                match message {
+                    Ok(message) if message.offset() >= offsets.end => return Ok(Ok(())),
+                    // The first records after an assignment may be what was fetched for an earlier one.
+                    Ok(message) if message.offset() < next => {}
+                    Ok(message) => {
+                        next = message.offset() + 1;
+                        message.with(&mut *take)?;
+                    }
+                    Err(RDKafkaErrorCode::PartitionEOF) => return Ok(Ok(())),
+                    Err(code) => {
+                        let error = KafkaError::MessageConsumption(code);
+                        if let Some(failed) = self.failure(reader, &error, partition, next) {
+                            return Ok(Err(failed));
+                        }
+                    }
+                }
+            }
+            // What connections have been told of waits in the queue of the reader.
+            while let Some(told) = reader.poll(Duration::ZERO) {
+                let failed = told.err().and_then(|error| self.failure(reader, &error, partition, next));
+                if let Some(failed) = failed {
+                    return Ok(Err(failed));
+                }
+            }
             let now = Instant::now();
-            match polled {
-                Some(Ok(message)) if message.offset() >= offsets.end => break,
-                // The first records after an assignment may be what was fetched for an earlier one.
-                Some(Ok(message)) if message.partition() != partition || message.offset() < next => {}
-                Some(Ok(message)) => {
-                    next = message.offset() + 1;
-                    if now - heard_at > TURN {
-                        self.heard.up();
-                    }
-                    heard_at = now;
-                    with_record(&message, take)?;
+            if next > before {
+                if now - heard_at > TURN {
+                    self.heard.up();
                 }
-                Some(Err(KafkaError::PartitionEOF(ended))) if ended == partition => break,
-                Some(Err(error)) => {
-                    if let Some(failed) = self.failure(reader, &error, partition, next) {
-                        return Ok(Err(failed));
-                    }
-                }
-                None => {}
+                heard_at = now;
             }
             if now - heard_at > if self.heard.is_down() { DOWN } else { PATIENCE } {
                 return Ok(Err(ClusterError::Lost { partition, offset: next, reason: self.heard.last() }));
@@ -271,8 +286,10 @@ impl Cluster for Client {
             let refused = |error: KafkaError| ClusterError::Other { reason: error.to_string() };
             let mut assigned = TopicPartitionList::new();
             assigned.add_partition_offset(topic, partition, Offset::Offset(offsets.start)).map_err(refused)?;
+            let no_partition = || ClusterError::Other { reason: format!("the topic has no partition {partition}") };
+            let fetched = Fetched::of(reader, topic, partition).ok_or_else(no_partition)?;
             reader.assign(&assigned).map_err(refused)?;
-            let done = self.drain(reader, partition, &offsets, take);
+            let done = self.drain(reader, fetched, partition, &offsets, take);
             let _ = reader.unassign();
             match done {
                 Ok(read) => read,
@@ -330,29 +347,5 @@ fn is_passing(error: &KafkaError) -> bool {
                 | Code::NotCoordinator
         ),
         None => false,
-    }
-}
-
-/// Hands a message on as a record.
-fn with_record(
-    message: &BorrowedMessage<'_>,
-    take: &mut dyn FnMut(&Record<'_>) -> std::io::Result<()>,
-) -> std::io::Result<()> {
-    match message.headers() {
-        Some(headers) => take(&record(message, &Native(headers))),
-        None => take(&record(message, &())),
-    }
-}
-
-fn record<'m>(message: &'m BorrowedMessage<'_>, headers: &'m dyn Headers) -> Record<'m> {
-    let timestamp = message.timestamp().to_millis();
-    Record { offset: message.offset(), timestamp, key: message.key(), value: message.payload(), headers }
-}
-
-struct Native<'a>(&'a BorrowedHeaders);
-
-impl Headers for Native<'_> {
-    fn each(&self, take: &mut dyn FnMut(&str, Option<&[u8]>)) {
-        self.0.iter().for_each(|header| take(header.key, header.value));
     }
 }

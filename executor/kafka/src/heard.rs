@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::ConsumerContext;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::error::ClusterError;
@@ -16,6 +16,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const DOWN: Duration = Duration::from_secs(10);
 /// How long one question waits before what was heard meanwhile is looked at.
 pub(crate) const TURN: Duration = Duration::from_secs(1);
+
+/// A consumer that belongs to no group.
+pub(crate) type Reader = BaseConsumer<Heard>;
 
 /// What connections have been told of, by all clients of a cluster.
 #[derive(Clone, Default)]

@@ -10,6 +10,7 @@ mod client;
 mod cluster;
 mod describe;
 mod error;
+mod fetched;
 mod heard;
 mod writer;
 

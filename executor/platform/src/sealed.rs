@@ -73,6 +73,7 @@ pub struct SealedWriter {
     file: tempfile::NamedTempFile,
     path: PathBuf,
     hasher: blake3::Hasher,
+    written: u64,
 }
 
 impl SealedWriter {
@@ -85,7 +86,12 @@ impl SealedWriter {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
         let file = tempfile::NamedTempFile::new_in(folder)?;
-        Ok(Self { file, path: path.to_path_buf(), hasher: hasher(name) })
+        Ok(Self { file, path: path.to_path_buf(), hasher: hasher(name), written: 0 })
+    }
+
+    /// Bytes of content so far.
+    pub fn written(&self) -> u64 {
+        self.written
     }
 
     /// Makes the file appear, so that it outlasts a power cut.
@@ -104,6 +110,7 @@ impl Write for SealedWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         self.hasher.update(&bytes[..written]);
+        self.written += written as u64;
         Ok(written)
     }
 
@@ -137,6 +144,7 @@ mod tests {
         let mut writer = SealedWriter::create(&path).unwrap();
         writer.write_all(b"one").unwrap();
         writer.write_all(b"two").unwrap();
+        assert_eq!(writer.written(), 6);
         writer.finish().unwrap();
         assert!(is_sealed(&path));
         assert_eq!(read_sealed(&path).as_deref(), Some(&b"onetwo"[..]));

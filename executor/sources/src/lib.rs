@@ -12,6 +12,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+#[cfg(any(feature = "databases", feature = "kafka"))]
+mod arriving;
 mod columnar;
 #[cfg(feature = "databases")]
 mod database;

@@ -19,6 +19,8 @@ use crate::{Location, ObjectId, StoreError};
 
 /// Entries of a cache before it is emptied. Mappings are limited by the system (65530 by default on Linux).
 const CACHED: usize = 4096;
+/// Bytes of mappings before they are forgotten. What is mapped counts as memory of this process for as long as it is.
+const MAPPED: usize = 1 << 30;
 
 /// Up to so many objects are synced one by one; more are synced by one call for the whole file system, which waits for
 /// other programs' writes too.
@@ -28,8 +30,28 @@ const SYNC_SINGLY: usize = 16;
 pub(crate) struct Objects {
     folder: PathBuf,
     tmp: PathBuf,
-    maps: Mutex<HashMap<ObjectId, Buffer>>,
+    maps: Mutex<Maps>,
     segments: Mutex<HashMap<(ObjectId, u64), Arc<Segment>>>,
+}
+
+/// Objects that are mapped.
+#[derive(Default)]
+struct Maps {
+    by_object: HashMap<ObjectId, Buffer>,
+    bytes: usize,
+}
+
+impl Maps {
+    /// Whether there is no room for one of so many bytes beside the others.
+    fn is_full_for(&self, bytes: usize) -> bool {
+        let is_full = self.by_object.len() >= CACHED || self.bytes.saturating_add(bytes) > MAPPED;
+        is_full && !self.by_object.is_empty()
+    }
+
+    fn insert(&mut self, object: ObjectId, map: Buffer) {
+        self.bytes += map.len();
+        self.by_object.insert(object, map);
+    }
 }
 
 impl Objects {
@@ -96,12 +118,14 @@ impl Objects {
 
     fn map(&self, place: &Location) -> Result<Buffer, StoreError> {
         let mut maps = lock(&self.maps);
-        if let Some(map) = maps.get(&place.object) {
+        if let Some(map) = maps.by_object.get(&place.object) {
             return Ok(map.clone());
         }
         let map = map_file(&self.path(place.object), place)?;
-        if maps.len() >= CACHED {
-            maps.clear();
+        if maps.is_full_for(map.len()) {
+            *maps = Maps::default();
+            // They hold what was mapped.
+            lock(&self.segments).clear();
         }
         maps.insert(place.object, map.clone());
         Ok(map)
@@ -124,7 +148,7 @@ impl Objects {
 
     /// Forgets all that is mapped and opened.
     pub(crate) fn forget(&self) {
-        lock(&self.maps).clear();
+        *lock(&self.maps) = Maps::default();
         lock(&self.segments).clear();
     }
 }
@@ -160,4 +184,19 @@ fn map_file(path: &Path, place: &Location) -> Result<Buffer, StoreError> {
     let start = NonNull::from(&map[..]).cast();
     // SAFETY: the mapping lives as long as the buffer's owner, and is never written.
     Ok(unsafe { Buffer::from_custom_allocation(start, map.len(), map) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mappings_are_forgotten_by_their_number_and_by_their_bytes() {
+        let mut maps = Maps::default();
+        assert!(!maps.is_full_for(MAPPED + 1), "one is mapped however large it is");
+        maps.insert(ObjectId::random(), Buffer::from(vec![0_u8; 100]));
+        assert!(!maps.is_full_for(MAPPED - 100) && maps.is_full_for(MAPPED - 99));
+        (1..CACHED).for_each(|_| maps.insert(ObjectId::random(), Buffer::from(Vec::<u8>::new())));
+        assert!(maps.is_full_for(0));
+    }
 }

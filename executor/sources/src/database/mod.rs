@@ -2,18 +2,16 @@
 //!
 //! ```text
 //! DatabaseSource -> parts (a moment each, or a range of the cursor) -> a file per part (snapshot.rs) -> segments, as of Arrow files
-//!                                                                       | while it is written (arriving.rs) -> the same segments
+//!                                                                       | while it is written (../arriving.rs) -> the same segments
 //! ```
 //!
 //! A database answers differently at any time, so its rows are read once and kept in the store. They are cut where their content says
 //! ([`cut`]), so that rows which come in between leave all other segments as they are.
 
-mod arriving;
 mod cursor;
 mod cut;
 mod select;
 mod snapshot;
 mod source;
 
-pub(crate) use arriving::Arriving;
 pub(crate) use source::DatabaseSource;

@@ -1,33 +1,28 @@
 //! Rows as they are kept: a sealed file of Arrow IPC with a batch per segment.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use arrow_row::{RowConverter, Rows, SortField};
-use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use flowc_adbc::plain_type;
 use flowc_columns::canonical;
 use flowc_platform::SealedWriter;
 
 use super::cut::{Cut, ROW_CUTS, RowCuts, RowCutter};
+use crate::arriving::{Fresh, Kept};
+use crate::columnar::conform::{Conform, unknown_columns};
 use crate::columnar::convert::converts;
 use crate::columnar::ipc::{IpcFile, WrittenBatch, segment_of_batch};
 use crate::error::SourceError;
 use crate::files::view::View;
+use crate::reader::Rows as SegmentRows;
 use crate::segment::RawSegment;
-
-/// A segment as it is handed on.
-pub(super) struct Fresh {
-    pub(super) raw: RawSegment,
-    pub(super) batch: RecordBatch,
-    /// Rows before it.
-    pub(super) before: u64,
-}
 
 /// Takes a segment that is complete.
 pub(super) type HandOn<'h> = dyn FnMut(Fresh) -> io::Result<()> + 'h;
@@ -247,10 +242,44 @@ pub(super) fn of_view(view: View, schema: &SchemaRef) -> Result<(IpcFile, View),
     Ok((IpcFile::of_batches(view.clone(), schema.clone())?, view))
 }
 
+/// Rows of a part that are on their way into a file.
+pub(super) struct ArrivingRows {
+    /// The part's name.
+    pub(super) name: String,
+    /// The columns that the database gives.
+    pub(super) found: SchemaRef,
+    /// The columns of the source.
+    pub(super) wanted: SchemaRef,
+    /// The file.
+    pub(super) place: PathBuf,
+}
+
+impl ArrivingRows {
+    /// Whether the digests of segments can be told from what is written alone.
+    pub(super) fn may_be_handed_on(&self) -> bool {
+        !self.found.flattened_fields().iter().any(|field| matches!(field.data_type(), DataType::Dictionary(..)))
+    }
+}
+
+impl Kept for ArrivingRows {
+    fn unknown(&self) -> Vec<String> {
+        unknown_columns(&self.found, &self.wanted)
+    }
+
+    fn at_hand(&self, batch: RecordBatch, before: u64, projection: &[usize]) -> Result<SegmentRows, SourceError> {
+        let mut conform = Conform::new(&self.name, &self.wanted, projection, before);
+        Ok(SegmentRows::One(Some(conform.apply(&batch)?).filter(|batch| batch.num_rows() > 0)))
+    }
+
+    fn kept(&self, segment: &RawSegment, projection: &[usize]) -> Result<SegmentRows, SourceError> {
+        let (kept, _) = open(&self.place, &self.name, &self.wanted)?;
+        Ok(SegmentRows::Ipc(Box::new(kept.read(segment, projection)?)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use arrow_array::{Int64Array, StringArray};
-    use arrow_schema::DataType;
 
     use super::*;
 
@@ -344,6 +373,16 @@ mod tests {
         assert_eq!(plain(&found, &schema, name).unwrap().column(1).null_count(), 1);
         let error = plain(&batch(&[3, 4]), &schema, name).unwrap_err();
         assert!(matches!(error, SourceError::TypeDiffers { column, .. } if column == "t"));
+    }
+
+    #[test]
+    fn segments_of_dictionaries_are_not_handed_on() {
+        let dictionary = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8));
+        for (data_type, may) in [(DataType::Utf8, true), (dictionary, false)] {
+            let found = Arc::new(Schema::new(vec![Field::new("t", data_type, true)]));
+            let (wanted, place, name) = (found.clone(), PathBuf::new(), String::new());
+            assert_eq!(ArrivingRows { name, found, wanted, place }.may_be_handed_on(), may);
+        }
     }
 
     #[test]

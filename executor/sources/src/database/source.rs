@@ -15,10 +15,10 @@ use flowc_planner::key::{KeyHasher, canonical_json};
 use flowc_planner::plan::{Database, DatabaseRows, DatabaseSource as Spec, Split};
 use flowc_platform::{FileStamp, lock};
 
-use super::arriving::{Arriving, Handing};
 use super::cursor::Range;
 use super::select::{self, Select};
-use super::snapshot::{self, SnapshotWriter};
+use super::snapshot::{self, ArrivingRows, SnapshotWriter};
+use crate::arriving::{Arriving, Handing};
 use crate::columnar::conform::match_columns;
 use crate::error::SourceError;
 use crate::files::open::OpenFile;
@@ -192,7 +192,11 @@ impl DatabaseSource {
             true => select::changed(&select, wanted),
             false => select::unlike(&select, wanted),
         };
-        handing.begin(&schema);
+        let (name, found) = (part.name.clone(), schema.clone());
+        let arriving = ArrivingRows { name, found, wanted: wanted.clone(), place: place.to_owned() };
+        if arriving.may_be_handed_on() {
+            handing.begin(Box::new(arriving));
+        }
         std::thread::scope(|scope| {
             // The other connection is giving rows meanwhile.
             let checked = unlike.map(|unlike| scope.spawn(|| self.unlike(unlike, wanted)));
@@ -291,7 +295,7 @@ impl Source for DatabaseSource {
                 let (source, part_of_it) = (self.clone(), part.clone());
                 let (to, wanted) = (place.clone(), schema.clone());
                 let fetch = move |handing: &Handing| source.arrive(&part_of_it, &to, &wanted, handing);
-                match Arriving::begin(&part.name, &place, schema, fetch)? {
+                match Arriving::begin(&part.name, fetch)? {
                     Some(arriving) => return Ok(OpenFile::of_arriving(arriving, &part.name, schema, stamp)),
                     None => snapshot::open(&place, &part.name, schema)?,
                 }

@@ -9,12 +9,12 @@ use flowc_planner::key::RawDigest;
 use flowc_planner::plan::{Compression, Format, SourceSpec};
 use flowc_platform::FileStamp;
 
+#[cfg(any(feature = "databases", feature = "kafka"))]
+use crate::arriving::Arriving;
 #[cfg(feature = "avro")]
 use crate::columnar::avro::AvroFile;
 use crate::columnar::ipc::IpcFile;
 use crate::columnar::parquet::ParquetFile;
-#[cfg(feature = "databases")]
-use crate::database::Arriving;
 #[cfg(feature = "delta")]
 use crate::delta::TableFile;
 use crate::error::SourceError;
@@ -70,7 +70,7 @@ enum Content {
     Whole,
     #[cfg(feature = "kafka")]
     Block(BlockFile),
-    #[cfg(feature = "databases")]
+    #[cfg(any(feature = "databases", feature = "kafka"))]
     Arriving(Arriving),
     #[cfg(feature = "delta")]
     Table(TableFile),
@@ -186,8 +186,8 @@ impl OpenFile {
         Self::of_store(Content::Ipc(rows), view, schema, stamp)
     }
 
-    /// Rows of a database that are on their way.
-    #[cfg(feature = "databases")]
+    /// Rows that are on their way.
+    #[cfg(any(feature = "databases", feature = "kafka"))]
     pub(crate) fn of_arriving(rows: Arriving, name: &str, schema: &SchemaRef, stamp: FileStamp) -> OpenFile {
         Self::of_store(Content::Arriving(rows), View::of_nothing(name), schema, stamp)
     }
@@ -195,7 +195,7 @@ impl OpenFile {
     /// Whether its segments are found while it still comes: [`size`](Self::size) is known once all are found.
     pub fn is_arriving(&self) -> bool {
         match &self.content {
-            #[cfg(feature = "databases")]
+            #[cfg(any(feature = "databases", feature = "kafka"))]
             Content::Arriving(_) => true,
             _ => false,
         }
@@ -221,7 +221,7 @@ impl OpenFile {
         match &self.content {
             #[cfg(feature = "kafka")]
             Content::Block(_) => self.view.length(),
-            #[cfg(feature = "databases")]
+            #[cfg(any(feature = "databases", feature = "kafka"))]
             Content::Arriving(rows) => rows.bytes(),
             // Those of what is kept of rows, which had none where they were.
             Content::Ipc(_) if self.stamp.is_immutable() => self.view.length(),
@@ -250,7 +250,7 @@ impl OpenFile {
             Content::Whole => Vec::new(),
             #[cfg(feature = "kafka")]
             Content::Block(_) => Vec::new(),
-            #[cfg(feature = "databases")]
+            #[cfg(any(feature = "databases", feature = "kafka"))]
             Content::Arriving(rows) => rows.unknown(),
             #[cfg(feature = "delta")]
             Content::Table(table) => table.unknown().to_vec(),
@@ -289,7 +289,7 @@ impl OpenFile {
             Content::Whole => Box::new(std::iter::once_with(|| whole::segment(&self.view)).map(with_bytes)),
             #[cfg(feature = "kafka")]
             Content::Block(block) => Box::new(block.segments().map(alone)),
-            #[cfg(feature = "databases")]
+            #[cfg(any(feature = "databases", feature = "kafka"))]
             Content::Arriving(rows) => Box::new(rows.segments()),
             #[cfg(feature = "delta")]
             Content::Table(table) => Box::new(table.segments().map(alone)),
@@ -334,7 +334,7 @@ impl OpenFile {
             }
             #[cfg(feature = "kafka")]
             Content::Block(block) => Rows::Records(Box::new(block.read(segment, projection)?)),
-            #[cfg(feature = "databases")]
+            #[cfg(any(feature = "databases", feature = "kafka"))]
             Content::Arriving(rows) => rows.read(segment, at_hand, projection)?,
             #[cfg(feature = "delta")]
             Content::Table(table) => Rows::Table(Box::new(table.read(segment, projection)?)),

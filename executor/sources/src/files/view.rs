@@ -34,7 +34,7 @@ enum Place {
     #[cfg(feature = "objects")]
     Remote(Arc<RemoteFile>),
     /// Nothing is there yet.
-    #[cfg(feature = "databases")]
+    #[cfg(any(feature = "databases", feature = "kafka"))]
     Nowhere,
 }
 
@@ -53,7 +53,7 @@ impl View {
     }
 
     /// A view of no bytes, for what is still on its way.
-    #[cfg(feature = "databases")]
+    #[cfg(any(feature = "databases", feature = "kafka"))]
     pub(crate) fn of_nothing(name: &str) -> Self {
         Self { place: Place::Nowhere, name: name.into(), length: 0 }
     }
@@ -102,7 +102,7 @@ impl View {
             Place::File(file) => file.read_exact_at(&mut buffer[start..], offset).map_err(|error| self.failed(error)),
             #[cfg(feature = "objects")]
             Place::Remote(file) => file.read_exact_at(&mut buffer[start..], offset),
-            #[cfg(feature = "databases")]
+            #[cfg(any(feature = "databases", feature = "kafka"))]
             Place::Nowhere => Ok(()),
         }
     }
@@ -147,7 +147,7 @@ impl View {
             Place::File(_) => None,
             #[cfg(feature = "objects")]
             Place::Remote(file) => file.failure(),
-            #[cfg(feature = "databases")]
+            #[cfg(any(feature = "databases", feature = "kafka"))]
             Place::Nowhere => None,
         }
     }
@@ -183,7 +183,7 @@ impl Read for Cursor {
                 file.read_exact_at(&mut buffer[..wanted], self.offset).map_err(io::Error::other)?;
                 wanted
             }
-            #[cfg(feature = "databases")]
+            #[cfg(any(feature = "databases", feature = "kafka"))]
             Place::Nowhere => 0,
         };
         self.offset += read as u64;

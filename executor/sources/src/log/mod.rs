@@ -15,6 +15,7 @@ mod decoder;
 mod file;
 mod ranges;
 mod reading;
+mod records;
 mod rows;
 mod source;
 #[cfg(test)]

@@ -1,14 +1,21 @@
 //! How the records of a partition become rows.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use flowc_columns::{ColumnDigest, ColumnsError, canonical};
+use flowc_planner::key::{KeyHasher, RawDigest};
 use flowc_planner::plan::{BadRows, Format, KafkaTopic, RecordField, SourceSpec};
 use flowc_records::SchemaById;
 
+use crate::BATCH_ROWS;
+use crate::error::SourceError;
 use crate::fields::project;
-use crate::log::block::SCHEMA;
+use crate::log::records::SCHEMA;
+use crate::segment::RawSegment;
 
 /// The schemas in which records were written.
 #[derive(Clone)]
@@ -76,8 +83,29 @@ impl Reading {
         project(&self.schema, &columns)
     }
 
+    /// A segment of a block, by a digest of what of its records shapes rows.
+    pub(super) fn segment<'b>(
+        &self,
+        place: Range<u64>,
+        ordinal: u32,
+        batches: impl IntoIterator<Item = &'b RecordBatch>,
+    ) -> Result<RawSegment, SourceError> {
+        let refused = |reason: String| SourceError::Arrow { file: self.topic.clone(), reason };
+        let mut hasher = KeyHasher::new("flowc raw records 1");
+        if self.has(RecordField::Partition) {
+            hasher.number(u64::from(self.partition.unsigned_abs()));
+        }
+        let columns = self.shaping();
+        for batch in batches {
+            let shaping = batch.project(&columns).map_err(|error| refused(error.to_string()))?;
+            digest(&shaping, &mut hasher).map_err(|error| refused(error.to_string()))?;
+        }
+        let (offset, length) = (place.start, place.end - place.start);
+        Ok(RawSegment { offset, length, ordinal, rows: None, raw: RawDigest::new(hasher.finish()), columns: None })
+    }
+
     /// Which columns of a block shape rows, or the stream of bad ones.
-    pub(super) fn shaping(&self) -> Vec<usize> {
+    fn shaping(&self) -> Vec<usize> {
         let is_read = |column: &usize| match SCHEMA.field(*column).name().as_str() {
             "value" => true,
             "offset" => self.has(RecordField::Offset),
@@ -92,4 +120,15 @@ impl Reading {
     pub(super) fn has(&self, field: RecordField) -> bool {
         self.fields.contains(&Some(field))
     }
+}
+
+fn digest(batch: &RecordBatch, hasher: &mut KeyHasher) -> Result<(), ColumnsError> {
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        let mut digest = ColumnDigest::new(field);
+        for start in (0..column.len()).step_by(BATCH_ROWS) {
+            digest.update(&canonical(&column.slice(start, BATCH_ROWS.min(column.len() - start)))?);
+        }
+        hasher.digest(digest.finish().as_bytes());
+    }
+    Ok(())
 }

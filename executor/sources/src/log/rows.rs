@@ -17,19 +17,36 @@ use crate::columnar::ipc::IpcRows;
 use crate::error::SourceError;
 use crate::fields::project;
 use crate::ignored::Ignored;
-use crate::log::block::Records;
 use crate::log::decode::{Decoded, as_text, is_no_fault_of_records};
 use crate::log::decoder::Decoder;
 use crate::log::reading::Reading;
+use crate::log::records::Records;
 use crate::text::parser::BadRecord;
 use crate::values::texts::plain;
 
 /// How much of a value an error message shows.
 const SHOWN: usize = 200;
 
+/// The records of one segment.
+pub(super) enum SegmentRecords {
+    /// In the file of their block.
+    Kept(IpcRows),
+    /// In memory.
+    AtHand(Option<RecordBatch>),
+}
+
+impl SegmentRecords {
+    fn batch(&mut self) -> Result<Option<RecordBatch>, SourceError> {
+        match self {
+            Self::Kept(rows) => rows.batch(),
+            Self::AtHand(batch) => Ok(batch.take()),
+        }
+    }
+}
+
 /// The rows of one segment of a block.
 pub(crate) struct RecordRows {
-    records: IpcRows,
+    records: SegmentRecords,
     reading: Arc<Reading>,
     /// All columns, as they are read.
     schema: SchemaRef,
@@ -47,7 +64,11 @@ pub(crate) struct RecordRows {
 
 impl RecordRows {
     /// The rows of these records: the columns of the source that `projection` names, in its order.
-    pub(super) fn new(records: IpcRows, reading: Arc<Reading>, projection: &[usize]) -> Result<Self, SourceError> {
+    pub(super) fn new(
+        records: SegmentRecords,
+        reading: Arc<Reading>,
+        projection: &[usize],
+    ) -> Result<Self, SourceError> {
         let all: Vec<usize> = (0..reading.fields.len()).collect();
         // Which rows are left out must not depend on the columns that are read.
         let columns = if reading.bad_rows == BadRows::Fail { projection.to_vec() } else { all };

@@ -6,32 +6,35 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arrow_schema::SchemaRef;
-use flowc_kafka::{Client, Cluster, ClusterError, Topic, TopicSettings};
+use flowc_kafka::{Client, Cluster, ClusterError, Record, Topic, TopicSettings};
 use flowc_planner::key::{KeyHasher, canonical_json};
 use flowc_planner::plan::{Format, KafkaTopic, Position, SourceSpec, TopicTime};
 use flowc_platform::{FileStamp, lock};
 use flowc_records::WriterSchemas;
 
+use crate::arriving::{Arriving, Handing};
 use crate::error::SourceError;
 use crate::files::open::OpenFile;
+use crate::files::view::View;
 use crate::infer::schema::{SAMPLE_RECORDS, json_columns};
 use crate::log::access::access;
 use crate::log::block::BlockWriter;
 use crate::log::columns;
 use crate::log::decoder::Decoder;
-use crate::log::file::{BlockFile, open_records};
+use crate::log::file::{ArrivingBlock, BlockFile, records_of};
 use crate::log::ranges::{self, Facts, Misfit, blocks, resolve};
 use crate::log::reading::{Reading, SharedSchemas};
 use crate::source::{Folders, Polled, Source, SourcePart};
 
 /// A range of a topic.
+#[derive(Clone)]
 pub(crate) struct KafkaSource {
     spec: SourceSpec,
     topic: KafkaTopic,
     /// The folder that relative paths start from.
     base: PathBuf,
     /// The cluster, once it was asked.
-    cluster: Mutex<Option<Arc<dyn Cluster>>>,
+    cluster: Arc<Mutex<Option<Arc<dyn Cluster>>>>,
     /// The schemas in which records were written, once one is needed.
     schemas: OnceLock<SharedSchemas>,
 }
@@ -39,7 +42,7 @@ pub(crate) struct KafkaSource {
 impl KafkaSource {
     /// Connects when the cluster is first asked.
     pub(crate) fn new(spec: SourceSpec, topic: KafkaTopic, base: &Path) -> Self {
-        Self { spec, topic, base: base.to_owned(), cluster: Mutex::default(), schemas: OnceLock::new() }
+        Self { spec, topic, base: base.to_owned(), cluster: Arc::default(), schemas: OnceLock::new() }
     }
 
     #[cfg(test)]
@@ -193,43 +196,54 @@ impl KafkaSource {
         format!("{:016x}-{}", stamp.inode, stamp.size)
     }
 
-    /// Makes the file of a block: of what another file has of it, and of the cluster's records.
+    /// Makes the file of a block, of what another file has of it and of the cluster's records, and hands its segments on; gives the bytes of
+    /// its content.
     fn assemble(
         &self,
-        part: &SourcePart,
+        block: ArrivingBlock,
         stamp: FileStamp,
-        place: &Path,
-        offsets: (i32, Range<i64>),
-    ) -> Result<(), SourceError> {
-        let (partition, range) = offsets;
-        let written = SourceError::io(&part.name, "keep its records");
-        let others = others(place, stamp);
-        let mut writer = BlockWriter::create(place).map_err(&written)?;
-        let mut next = range.start;
-        if let Some((other, count)) = best(&others, stamp.size) {
-            next = range.start + i64::try_from(count).unwrap_or(i64::MAX).min(range.end - range.start);
-            let (records, _) = open_records(other, &part.name)?;
+        range: Range<i64>,
+        handing: &Handing,
+    ) -> Result<u64, SourceError> {
+        let (name, partition, place) = (block.name.clone(), block.reading.partition, block.place.clone());
+        let written = SourceError::io(&name, "keep its records");
+        let others = others(&place, stamp);
+        let other = best(&others, stamp.size);
+        let count = other.map_or(0, |(_, count)| i64::try_from(count).unwrap_or(i64::MAX));
+        let next = range.start + count.min(range.end - range.start);
+        let cluster = if next < range.end { Some(self.cluster_with(partition, next)?) } else { None };
+        let mut writer = BlockWriter::create(&place, block.reading.clone()).map_err(&written)?;
+        handing.begin(Box::new(block));
+        let mut hand_on = |segment| handing.hand_on(segment);
+        if let Some((other, _)) = other {
+            let records = records_of(View::of_sealed(other, &name)?)?;
             for place in 0..records.places().count() {
                 let mut rows = records.read_segment(place, &[0, 1, 2, 3, 4])?;
                 while let Some(batch) = rows.batch()? {
-                    writer.copy(&batch, range.end).map_err(&written)?;
+                    writer.copy(&batch, range.end, &mut hand_on).map_err(&written)?;
                 }
             }
         }
-        if next < range.end {
-            let cluster = self.cluster()?;
-            let low = cluster.offsets(&self.topic.topic, partition).map_err(|error| self.failed(error))?.start;
-            if low > next {
-                return Err(self.failed(ClusterError::Forgotten { partition, from: next, earliest: low }));
-            }
-            let read = cluster.read(&self.topic.topic, partition, next..range.end, &mut |record| writer.push(record));
+        if let Some(cluster) = cluster {
+            let take = &mut |record: &Record<'_>| writer.push(record, &mut hand_on);
+            let read = cluster.read(&self.topic.topic, partition, next..range.end, take);
             read.map_err(&written)?.map_err(|error| self.failed(error))?;
         }
-        writer.finish().map_err(&written)?;
+        let bytes = writer.finish(&mut hand_on).map_err(&written)?;
         // What the new file holds as well is not needed any more. Whoever looks for it finds the new one.
         let shorter = others.iter().filter(|(_, count)| *count < stamp.size);
         shorter.for_each(|(path, _)| drop(std::fs::remove_file(path)));
-        Ok(())
+        Ok(bytes)
+    }
+
+    /// The cluster, which still has a partition's records from an offset on.
+    fn cluster_with(&self, partition: i32, from: i64) -> Result<Arc<dyn Cluster>, SourceError> {
+        let cluster = self.cluster()?;
+        let earliest = cluster.offsets(&self.topic.topic, partition).map_err(|error| self.failed(error))?.start;
+        match earliest > from {
+            true => Err(self.failed(ClusterError::Forgotten { partition, from, earliest })),
+            false => Ok(cluster),
+        }
     }
 }
 
@@ -304,14 +318,23 @@ impl Source for KafkaSource {
         let unknown = || self.failed(format!("`{}` is no block of it", part.name));
         let (stamp, (partition, from)) = part.stamp.zip(ranges::place(&part.name)).ok_or_else(unknown)?;
         let schemas = self.schemas(&folders.schemas);
-        let reading = Reading::new(&self.spec, &self.topic, partition, schema, schemas);
+        let reading = Arc::new(Reading::new(&self.spec, &self.topic, partition, schema, schemas));
         Decoder::check_types(&self.spec.format, &reading.of_values())?;
         let place = folders.blocks.join(Self::block_name(stamp));
-        if !flowc_platform::is_sealed(&place) {
-            let end = from.saturating_add(i64::try_from(stamp.size).unwrap_or(i64::MAX));
-            self.assemble(part, stamp, &place, (partition, from..end))?;
-        }
-        let (block, view) = BlockFile::open(&place, &part.name, reading)?;
+        let view = match View::of_sealed(&place, &part.name) {
+            Ok(view) => view,
+            Err(_) => {
+                let end = from.saturating_add(i64::try_from(stamp.size).unwrap_or(i64::MAX));
+                let (name, reading, place) = (part.name.clone(), reading.clone(), place.clone());
+                let (source, block) = (self.clone(), ArrivingBlock { name, reading, place: place.clone() });
+                let fetch = move |handing: &Handing| source.assemble(block, stamp, from..end, handing).map(Some);
+                match Arriving::begin(&part.name, fetch)? {
+                    Some(arriving) => return Ok(OpenFile::of_arriving(arriving, &part.name, schema, stamp)),
+                    None => View::of_sealed(&place, &part.name)?,
+                }
+            }
+        };
+        let block = BlockFile::of_view(view.clone(), reading)?;
         Ok(OpenFile::of_block(block, view, schema, stamp))
     }
 

@@ -1,25 +1,49 @@
-//! Rows of a database on their way. A thread fetches and keeps them; each segment is handed on as soon as it is complete, so that stages
-//! work while the database still gives rows.
+//! Rows on their way from a database or a topic. A thread fetches and keeps them; each segment is handed on as soon as it is complete, so
+//! that stages work while the rest still comes, and on what is in memory.
 
 use std::cell::Cell;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-use arrow_schema::{DataType, Schema, SchemaRef};
+use arrow_array::RecordBatch;
 use flowc_platform::lock;
 
-use super::snapshot::{self, Fresh};
-use crate::columnar::conform::{Conform, unknown_columns};
 use crate::error::SourceError;
 use crate::reader::Rows;
 use crate::segment::{AtHand, RawSegment};
 
 /// How many segments wait for whoever takes them.
 const WAITING: usize = 1;
+
+/// A segment as it is handed on.
+pub(crate) struct Fresh {
+    pub(crate) raw: RawSegment,
+    /// Its rows, as they are kept.
+    pub(crate) batch: RecordBatch,
+    /// Rows before it.
+    pub(crate) before: u64,
+}
+
+/// How the rows of what arrives are read.
+pub(crate) trait Kept: Send + Sync {
+    /// Columns that are kept, and that the source does not have.
+    fn unknown(&self) -> Vec<String>;
+
+    /// The rows of a segment that is at hand, with as many rows before it.
+    ///
+    /// # Errors
+    /// If they are not of the source's columns.
+    fn at_hand(&self, batch: RecordBatch, before: u64, projection: &[usize]) -> Result<Rows, SourceError>;
+
+    /// The rows of a segment, once all are kept.
+    ///
+    /// # Errors
+    /// If what is kept can't be read.
+    fn kept(&self, segment: &RawSegment, projection: &[usize]) -> Result<Rows, SourceError>;
+}
 
 /// What comes of fetching.
 enum Arrival {
@@ -31,39 +55,33 @@ enum Arrival {
 /// Rows of which segments are handed on while they are fetched.
 pub(crate) struct Arriving {
     name: String,
-    /// The columns that the database gives.
-    found: SchemaRef,
-    /// The columns of the source.
-    wanted: SchemaRef,
-    /// Where they are kept once all have come.
-    place: PathBuf,
+    rows: Box<dyn Kept>,
+    /// How many bytes are kept, once all have come.
     bytes: AtomicU64,
     arrivals: Mutex<Option<Receiver<Arrival>>>,
     fetching: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// The thread's side.
-pub(super) struct Handing {
-    begun: SyncSender<Result<Option<SchemaRef>, SourceError>>,
+pub(crate) struct Handing {
+    begun: SyncSender<Result<Option<Box<dyn Kept>>, SourceError>>,
     arrivals: SyncSender<Arrival>,
     /// Whether segments are handed on.
     is_live: Cell<bool>,
 }
 
 impl Handing {
-    /// Says which columns the database gives. From now on segments are handed on, if their digests can be told from what is written alone.
-    pub(super) fn begin(&self, found: &SchemaRef) {
-        if !has_dictionary(found) {
-            self.is_live.set(true);
-            _ = self.begun.send(Ok(Some(found.clone())));
-        }
+    /// Says how rows are read. From now on segments are handed on.
+    pub(crate) fn begin(&self, rows: Box<dyn Kept>) {
+        self.is_live.set(true);
+        _ = self.begun.send(Ok(Some(rows)));
     }
 
     /// Hands a segment on.
     ///
     /// # Errors
     /// If nobody takes it any more.
-    pub(super) fn hand_on(&self, segment: Fresh) -> io::Result<()> {
+    pub(crate) fn hand_on(&self, segment: Fresh) -> io::Result<()> {
         match self.is_live.get() {
             true => self.arrivals.send(Arrival::Segment(segment)).map_err(|_| io::ErrorKind::BrokenPipe.into()),
             false => Ok(()),
@@ -79,20 +97,14 @@ impl Handing {
     }
 }
 
-fn has_dictionary(schema: &Schema) -> bool {
-    schema.flattened_fields().iter().any(|field| matches!(field.data_type(), DataType::Dictionary(..)))
-}
-
 impl Arriving {
     /// Has a thread fetch and keep rows; `fetch` gives the bytes that they are kept in, or nothing if they were kept already. None if
     /// there is nothing to wait for any more.
     ///
     /// # Errors
-    /// What `fetch` fails with before it says which columns there are.
-    pub(super) fn begin(
+    /// What `fetch` fails with before it says how rows are read.
+    pub(crate) fn begin(
         name: &str,
-        place: &Path,
-        wanted: &SchemaRef,
         fetch: impl FnOnce(&Handing) -> Result<Option<u64>, SourceError> + Send + 'static,
     ) -> Result<Option<Self>, SourceError> {
         let (begun, when_begun) = sync_channel(1);
@@ -105,11 +117,9 @@ impl Arriving {
         let thread = Builder::new().name("flowc-fetch".to_owned()).spawn(work);
         let thread = thread.map_err(SourceError::io(name, "start a thread for it"))?;
         let Ok(begun) = when_begun.recv() else { return Err(ended(name, thread)) };
-        Ok(begun?.map(|found| Self {
+        Ok(begun?.map(|rows| Self {
             name: name.to_owned(),
-            found,
-            wanted: wanted.clone(),
-            place: place.to_owned(),
+            rows,
             bytes: AtomicU64::new(0),
             arrivals: Mutex::new(Some(arriving)),
             fetching: Mutex::new(Some(thread)),
@@ -118,7 +128,7 @@ impl Arriving {
 
     /// Columns that the source does not have.
     pub(crate) fn unknown(&self) -> Vec<String> {
-        unknown_columns(&self.found, &self.wanted)
+        self.rows.unknown()
     }
 
     /// The bytes that all rows are kept in, once all have come.
@@ -146,23 +156,18 @@ impl Arriving {
         })
     }
 
-    /// The rows of a segment; those that are not at hand once all are kept.
+    /// The rows of a segment. For what is not at hand, all that still comes is waited for.
     pub(crate) fn read(
         &self,
         segment: &RawSegment,
         at_hand: Option<AtHand>,
         projection: &[usize],
     ) -> Result<Rows, SourceError> {
-        match at_hand {
-            Some(AtHand::Rows(batch, before)) => {
-                let mut conform = Conform::new(&self.name, &self.wanted, projection, before);
-                Ok(Rows::One(Some(conform.apply(&batch)?).filter(|batch| batch.num_rows() > 0)))
-            }
-            _ => {
-                let (kept, _) = snapshot::open(&self.place, &self.name, &self.wanted)?;
-                Ok(Rows::Ipc(Box::new(kept.read(segment, projection)?)))
-            }
+        if let Some(AtHand::Rows(batch, before)) = at_hand {
+            return self.rows.at_hand(batch, before, projection);
         }
+        self.segments().try_for_each(|segment| segment.map(drop))?;
+        self.rows.kept(segment, projection)
     }
 }
 
@@ -188,31 +193,45 @@ fn ended(name: &str, thread: JoinHandle<()>) -> SourceError {
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{Int64Array, RecordBatch};
-    use arrow_schema::Field;
+    use arrow_array::Int64Array;
+    use arrow_schema::{DataType, Field, Schema};
+    use flowc_planner::key::RawDigest;
 
     use super::*;
 
-    fn columns(data_type: DataType) -> SchemaRef {
-        Arc::new(Schema::new(vec![Field::new("n", data_type, true)]))
+    /// One batch of what is at hand, and none of what is kept.
+    struct Given;
+
+    impl Kept for Given {
+        fn unknown(&self) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn at_hand(&self, batch: RecordBatch, _before: u64, _projection: &[usize]) -> Result<Rows, SourceError> {
+            Ok(Rows::One(Some(batch)))
+        }
+
+        fn kept(&self, _segment: &RawSegment, _projection: &[usize]) -> Result<Rows, SourceError> {
+            Ok(Rows::One(None))
+        }
     }
 
     fn segment(ordinal: u32) -> Fresh {
-        let schema = columns(DataType::Int64);
-        let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(Int64Array::from(vec![7]))]).unwrap();
-        let raw = crate::columnar::ipc::segment_of_batch(&schema, ordinal, None);
+        let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
+        let batch = RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(vec![7]))]).unwrap();
+        let raw = RawDigest::new([0; 32]);
+        let raw = RawSegment { offset: 0, length: 0, ordinal, rows: None, raw, columns: None };
         Fresh { raw, batch, before: u64::from(ordinal) }
     }
 
     fn begin(
-        found: DataType,
         fetch: impl FnOnce(&Handing) -> Result<Option<u64>, SourceError> + Send + 'static,
     ) -> Result<Option<Arriving>, SourceError> {
         let begin = move |handing: &Handing| {
-            handing.begin(&columns(found));
+            handing.begin(Box::new(Given));
             fetch(handing)
         };
-        Arriving::begin("rows", Path::new("/nowhere"), &columns(DataType::Int64), begin)
+        Arriving::begin("rows", begin)
     }
 
     fn failed() -> SourceError {
@@ -222,7 +241,7 @@ mod tests {
     #[test]
     fn segments_come_while_rows_are_fetched() {
         let (go_on, wait) = sync_channel(0);
-        let arriving = begin(DataType::Int64, move |handing| {
+        let arriving = begin(move |handing| {
             handing.hand_on(segment(0)).unwrap();
             wait.recv().unwrap();
             handing.hand_on(segment(1)).unwrap();
@@ -239,34 +258,47 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_at_hand_is_read_once_all_is_kept() {
+        let kept = |result: fn() -> Result<Option<u64>, SourceError>| {
+            let arriving = begin(move |handing| {
+                (0..9).for_each(|ordinal| handing.hand_on(segment(ordinal)).unwrap());
+                result()
+            });
+            let arriving = arriving.unwrap().unwrap();
+            let read = arriving.read(&segment(4).raw, None, &[0]).map(|rows| matches!(rows, Rows::One(None)));
+            (read.ok(), arriving.bytes())
+        };
+        assert_eq!(kept(|| Ok(Some(9))), (Some(true), 9));
+        assert_eq!(kept(|| Err(failed())), (None, 0));
+    }
+
+    #[test]
     fn a_failure_comes_behind_the_segments_before_it() {
-        let arriving = begin(DataType::Int64, |handing| {
+        let arriving = begin(|handing| {
             handing.hand_on(segment(0)).unwrap();
             Err(failed())
         });
         let arriving = arriving.unwrap().unwrap();
         let mut segments = arriving.segments();
         assert!(segments.next().unwrap().is_ok() && segments.next().unwrap().is_err() && segments.next().is_none());
-        assert!(Arriving::begin("rows", Path::new("/nowhere"), &columns(DataType::Int64), |_| Err(failed())).is_err());
+        assert!(Arriving::begin("rows", |_| Err(failed())).is_err());
     }
 
     #[test]
-    fn what_is_kept_already_or_has_dictionaries_is_not_waited_for() {
-        let dictionary = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8));
+    fn what_is_kept_already_or_can_not_be_handed_on_is_not_waited_for() {
         let handed_on = |handing: &Handing| handing.hand_on(segment(0)).map(|()| Some(1)).map_err(|_| failed());
-        assert!(begin(dictionary, handed_on).unwrap().is_none());
-        let kept = Arriving::begin("rows", Path::new("/nowhere"), &columns(DataType::Int64), |_| Ok(None));
-        assert!(kept.unwrap().is_none());
+        assert!(Arriving::begin("rows", handed_on).unwrap().is_none());
+        assert!(Arriving::begin("rows", |_| Ok(None)).unwrap().is_none());
     }
 
     #[test]
     fn whoever_fetches_ends_when_nobody_takes_and_a_panic_is_told() {
-        let arriving = begin(DataType::Int64, |handing| {
+        let arriving = begin(|handing| {
             while handing.hand_on(segment(0)).is_ok() {}
             Ok(None)
         });
         drop(arriving.unwrap());
-        let arriving = begin(DataType::Int64, |_| panic!("as asked")).unwrap().unwrap();
+        let arriving = begin(|_| panic!("as asked")).unwrap().unwrap();
         let told = flowc_platform::caught(|| arriving.segments().count());
         assert!(told.is_err_and(|panic| panic.message.contains("as asked")));
     }
