@@ -156,7 +156,7 @@ fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
         Some(binary) => binary,
         None => {
             setup::targets(workspace)?;
-            workspace.build_flowc()?
+            workspace.build("flowc")?
         }
     };
     corpus::gather(workspace)?;

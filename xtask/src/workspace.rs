@@ -11,6 +11,9 @@ use crate::process;
 /// Workspaces of crates for wasm32, whose logic is tested natively.
 pub const GUESTS: [&str; 3] = ["sdk-rust-wasm", "stdlib-stages", "executor/tests/stages"];
 
+/// What `build_lean` builds.
+pub(crate) const LEAN: [&str; 5] = ["--package", "flowc", "--package", "flowc-features", "--no-default-features"];
+
 /// A checkout.
 pub struct Workspace {
     /// Its folder.
@@ -83,12 +86,14 @@ impl Workspace {
         Ok(path)
     }
 
-    /// Builds flowc without the program of its SQL stages, and says where it is.
+    /// Builds flowc without its Cargo features, which is enough for components over files, and says where it is. `flowc-features`
+    /// comes with it, so that other builds find what these share with this one.
     ///
     /// # Errors
     /// If it does not compile.
-    pub fn build_flowc(&self) -> Result<PathBuf> {
-        self.build("flowc")
+    pub(crate) fn build_lean(&self) -> Result<PathBuf> {
+        process::run(self.cargo().args(["build", "--release", "--locked", "--bins"]).args(LEAN))?;
+        Ok(self.program("flowc"))
     }
 
     /// Builds all programs but that of SQL stages, which takes as long as all others, and says where one is. One program alone
