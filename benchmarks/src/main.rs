@@ -14,6 +14,7 @@ mod first_run;
 mod first_sql;
 mod flink;
 mod gpu;
+mod groups;
 mod interconnect;
 mod isolated;
 mod measure;
@@ -49,7 +50,7 @@ struct Bench<'a> {
     flowc: PathBuf,
     /// Another one, with which figures are compared that have no other peer.
     against: Option<PathBuf>,
-    /// How many rows `databases`, `flink`, `gpu`, `objects`, `serve`, `topics`, `tpch` and `windows` take, if the command says.
+    /// How many rows `databases`, `flink`, `gpu`, `groups`, `objects`, `serve`, `topics`, `tpch` and `windows` take, if the command says.
     rows: Option<u64>,
     /// Emptied before each benchmark.
     folder: PathBuf,
@@ -58,7 +59,7 @@ struct Bench<'a> {
 type Run = fn(&Bench<'_>) -> Result<report::Section>;
 
 /// All benchmarks, in the order of the report.
-const ALL: [(&str, &str, Run); 21] = [
+const ALL: [(&str, &str, Run); 22] = [
     ("noop", "runs with nothing to do, against ninja on the same shape", noop::run),
     ("changed", "one changed file of 1000, against that file's work alone", changed::run),
     ("edges", "a chain of 1 to 32 stages that pass batches on", edges::run),
@@ -70,6 +71,7 @@ const ALL: [(&str, &str, Run); 21] = [
     ("wordcount", "1 GB of text, against DuckDB, Polars and a native program", wordcount::run),
     ("windows", "windows of event time, against DuckDB, and one block more of a day", windows::run),
     ("flink", "the same windows, against Flink SQL", flink::run),
+    ("groups", "aggregates of 1000 and a million groups, against DuckDB", groups::run),
     ("records", "flat JSON and Avro into columns, against serde_json into structs", records::run),
     ("topics", "a topic of flat JSON from a broker into a count, against a plain consumer", topics::run),
     ("first-minute", "a new project and its first run in an empty store", first_minute::run),
@@ -127,7 +129,7 @@ fn help() -> String {
          [--flowc FILE] [--against FILE] [--rows N] [NAME..]\n\nNames (all of them if none is given; the others keep their last figures):\n{list}\n  \
          --flowc FILE    measure this binary instead of building one\n  \
          --against FILE  compare `first-minute` with this binary, of another version\n  \
-         --rows N        give `databases`, `flink`, `gpu`, `objects`, `serve`, `topics`, `tpch` or `windows` so many rows, instead of millions\n\nIt needs `ninja` (Debian: \
+         --rows N        give `databases`, `flink`, `gpu`, `groups`, `objects`, `serve`, `topics`, `tpch` or `windows` so many rows, instead of millions\n\nIt needs `ninja` (Debian: \
          `apt-get install ninja-build`), python3 with venv, Java 17 for `isolated`, a JDK 17 and Maven for `flink` and `topics`; DuckDB, Polars, PySpark and Ray are \
          installed\nbelow the target folder. Leave the machine alone meanwhile.\n"
     )

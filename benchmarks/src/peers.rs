@@ -35,6 +35,8 @@ const DUCKDB: &str = include_str!("peers/duckdb_words.py");
 const POLARS: &str = include_str!("peers/polars_words.py");
 /// Counts and sums in windows by SQL: files, output, a file to compare.
 const WINDOWS: &str = include_str!("peers/duckdb_windows.py");
+/// Aggregates of groups by SQL: file, output, a file to compare.
+const GROUPS: &str = include_str!("peers/duckdb_groups.py");
 /// Compares results of windows: flowc's file, the folder of Flink's.
 const SAME_WINDOWS: &str = include_str!("peers/same_windows.py");
 
@@ -54,6 +56,7 @@ impl Python {
         std::fs::write(python.folder.join("polars_words.py"), POLARS)?;
         std::fs::write(python.folder.join("duckdb_windows.py"), WINDOWS)?;
         std::fs::write(python.folder.join("same_windows.py"), SAME_WINDOWS)?;
+        std::fs::write(python.folder.join("duckdb_groups.py"), GROUPS)?;
         Ok(python)
     }
 
@@ -67,6 +70,13 @@ impl Python {
     pub(super) fn windows(&self, pattern: &str, output: &Path) -> Command {
         let mut command = Command::new(&self.python);
         command.arg(self.folder.join("duckdb_windows.py")).arg(pattern).arg(output);
+        command
+    }
+
+    /// Aggregates groups of rows: file, output.
+    pub(super) fn groups(&self, file: &Path, output: &Path) -> Command {
+        let mut command = Command::new(&self.python);
+        command.arg(self.folder.join("duckdb_groups.py")).arg(file).arg(output);
         command
     }
 

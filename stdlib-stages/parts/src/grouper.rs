@@ -19,9 +19,23 @@ enum Keys {
     /// Without columns all rows have one key.
     One(usize),
     Small(Words<u64>),
+    Nullable(Nullable),
     Wide(Words<u128>),
     Bytes(Strings),
 }
+
+/// Keys of one column of 64 bits with nulls: one bit more would make them twice as wide.
+#[derive(Debug)]
+struct Nullable {
+    /// That of the column without nulls.
+    format: Format,
+    words: Words<u64>,
+    /// The number of null.
+    null: Option<u32>,
+}
+
+/// Bits of a nullable value of 64 bits. The first one is 0 for null.
+const NULLABLE: u32 = u64::BITS + 1;
 
 impl Grouper {
     /// Of keys of these columns; null is a value like any other.
@@ -33,6 +47,7 @@ impl Grouper {
         let keys = match format.bits() {
             _ if fields.is_empty() => Keys::One(0),
             Some(bits) if bits <= u64::BITS => Keys::Small(Words::new()),
+            Some(NULLABLE) if fields.len() == 1 => Keys::Nullable(Nullable::new(&fields[0])?),
             Some(bits) if bits <= u128::BITS => Keys::Wide(Words::new()),
             _ => Keys::Bytes(Strings::new()),
         };
@@ -49,6 +64,7 @@ impl Grouper {
         match &self.keys {
             Keys::One(count) => *count,
             Keys::Small(words) => words.keys().len(),
+            Keys::Nullable(keys) => keys.words.keys().len(),
             Keys::Wide(words) => words.keys().len(),
             Keys::Bytes(strings) => strings.len(),
         }
@@ -86,6 +102,9 @@ impl Grouper {
             valid.for_each(|row| then(row, 0));
             return Ok(());
         }
+        if let Keys::Nullable(keys) = &mut self.keys {
+            return keys.each(columns, rows, valid, then);
+        }
         match (&mut self.keys, self.format.rows(columns, rows)?) {
             (Keys::Small(words), Rows::Small(rows)) => valid.for_each(|row| then(row, words.number(rows[row]))),
             (Keys::Wide(words), Rows::Wide(rows)) => valid.for_each(|row| then(row, words.number(rows[row]))),
@@ -102,6 +121,7 @@ impl Grouper {
         match &self.keys {
             Keys::One(count) => (0..*count as u32).collect(),
             Keys::Small(words) => sorted(words.keys()),
+            Keys::Nullable(keys) => keys.sorted(),
             Keys::Wide(words) => sorted(words.keys()),
             Keys::Bytes(strings) => {
                 let head = |number: u32| (strings.head(number as usize), number);
@@ -122,6 +142,7 @@ impl Grouper {
         self.format.columns(&match &self.keys {
             Keys::One(_) => return Ok(Vec::new()),
             Keys::Small(words) => Rows::Small(numbers.map(|number| words.keys()[number]).collect()),
+            Keys::Nullable(keys) => Rows::Wide(numbers.map(|number| keys.row(number)).collect()),
             Keys::Wide(words) => Rows::Wide(numbers.map(|number| words.keys()[number]).collect()),
             Keys::Bytes(strings) => {
                 let mut rows = Bytes::default();
@@ -129,6 +150,52 @@ impl Grouper {
                 Rows::Bytes(rows)
             }
         })
+    }
+}
+
+impl Nullable {
+    fn new(column: &FieldRef) -> Result<Self> {
+        let format = Format::new(&[Arc::new(column.as_ref().clone().with_nullable(false))])?;
+        Ok(Self { format, words: Words::new(), null: None })
+    }
+
+    fn each(
+        &mut self,
+        columns: &[ArrayRef],
+        rows: usize,
+        wanted: impl Iterator<Item = usize>,
+        mut then: impl FnMut(usize, u32),
+    ) -> Result<()> {
+        let Rows::Small(values) = self.format.rows(columns, rows)? else {
+            return Err(Problem::new("keys of another format"));
+        };
+        match columns[0].logical_nulls().filter(|nulls| nulls.null_count() > 0) {
+            None => wanted.for_each(|row| then(row, self.words.number(values[row]))),
+            Some(nulls) => wanted.for_each(|row| {
+                let number = match nulls.is_valid(row) {
+                    true => self.words.number(values[row]),
+                    false => *self.null.get_or_insert_with(|| self.words.reserve()),
+                };
+                then(row, number);
+            }),
+        }
+        Ok(())
+    }
+
+    fn sorted(&self) -> Vec<u32> {
+        let mut numbers = sorted(self.words.keys());
+        if let Some(null) = numbers.iter().position(|number| Some(*number) == self.null) {
+            numbers[..=null].rotate_right(1);
+        }
+        numbers
+    }
+
+    /// A key as a row of the nullable column.
+    fn row(&self, number: usize) -> u128 {
+        match self.null.is_some_and(|null| null as usize == number) {
+            true => 0,
+            false => 1 << u64::BITS | u128::from(self.words.keys()[number]),
+        }
     }
 }
 

@@ -40,6 +40,12 @@ impl<W: Word> Words<W> {
         }
     }
 
+    /// A number for what is no key and is never found.
+    pub(crate) fn reserve(&mut self) -> u32 {
+        self.keys.push(W::default());
+        self.keys.len() as u32 - 1
+    }
+
     #[cold]
     #[inline(never)]
     fn insert(&mut self, at: usize, key: W) -> u32 {

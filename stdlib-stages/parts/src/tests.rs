@@ -137,6 +137,30 @@ fn many_keys_keep_their_numbers() {
 }
 
 #[test]
+fn null_is_a_key_and_the_first_one_whenever_it_comes() {
+    let column = |values: &[Option<i64>]| Arc::new(Int64Array::from(values.to_vec())) as ArrayRef;
+    let values = [Some(5), None, Some(0), Some(i64::MIN), None, Some(5), Some(i64::MAX)];
+    let due = [0, 1, 2, 3, 1, 0, 4];
+    let dictionary: ArrayRef = Arc::new(DictionaryArray::<Int8Type>::new(
+        Int8Array::from(vec![Some(0), None, Some(1), Some(2), Some(4), Some(0), Some(3)]),
+        column(&[Some(5), Some(0), Some(i64::MIN), Some(i64::MAX), None]),
+    ));
+    for array in [column(&values), dictionary] {
+        let mut grouper = Grouper::new(&[field("x", array.data_type().clone(), true)]).unwrap();
+        // No null has come yet.
+        assert_eq!(grouper.numbers(&[array.slice(0, 1)], 1).unwrap(), due[..1]);
+        assert_eq!(grouper.sorted(), [0]);
+        assert_eq!(grouper.numbers(std::slice::from_ref(&array), 7).unwrap(), due);
+        assert_eq!((grouper.len(), grouper.sorted()), (5, vec![1, 3, 2, 0, 4]));
+        assert_eq!(grouper.columns(&due).unwrap(), [column(&values)]);
+        let mut rows = Vec::new();
+        let skipped = flowc_sdk::arrow::buffer::NullBuffer::from(vec![true, false, true, true, true, false, false]);
+        grouper.each(&[array], 7, Some(&skipped), |row, number| rows.push((row, number))).unwrap();
+        assert_eq!(rows, [(0, 0), (2, 2), (3, 3), (4, 1)]);
+    }
+}
+
+#[test]
 fn rows_without_columns_have_one_key() {
     let mut grouper = Grouper::new(&[]).unwrap();
     assert!(grouper.is_empty());
