@@ -374,6 +374,31 @@ fn of_two_runs_with_two_folders_one_writes_both() {
 }
 
 #[test]
+fn what_a_run_sends_after_another_one_has_come_first_is_removed() {
+    let server = ObjectServer::new();
+    let gate = HttpGate::new(&server.url);
+    let (late, other) = (project(&gate.url), project(&server.url));
+    for (project, row) in [(&late, "late"), (&other, "other")] {
+        project.write("in/rows.csv", &format!("t\n{row}\n"));
+        pipeline(project, "directory \"s3://sales/out\"; format \"csv\"");
+    }
+    let writes = Stop::at(&gate, |asked| asked.method == "PUT" && asked.target.contains("/rows"));
+    let mut child = start(&late);
+    writes.reached();
+    run(&other);
+    let commits = Stop::at(&gate, |asked| asked.method == "PUT" && asked.target.contains(".flowc-sink.json"));
+    writes.go.send(()).unwrap();
+    commits.reached();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(server.keys("out/").len(), 2, "it was killed before it could remove it");
+    other.write("in/rows.csv", "t\nnext\n");
+    run(&other);
+    let keys = server.keys("out/");
+    assert_eq!((keys.len(), server.get(&keys[0])), (1, b"t\nnext\n".to_vec()), "{keys:?}");
+}
+
+#[test]
 fn what_is_not_allowed_or_expires_is_told_and_leaves_nothing() {
     let server = ObjectServer::new();
     let gate = HttpGate::new(&server.url);

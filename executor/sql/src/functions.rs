@@ -116,7 +116,7 @@ pub(crate) fn check(plan: &LogicalPlan) -> Result<()> {
     })
 }
 
-/// Whether a plan gives the same when parts of its rows are worked on apart: no function needs a whole group, or an order.
+/// Whether a plan gives the same when parts of its rows are worked on apart: nothing needs a whole group, or the order in which rows came.
 pub(crate) fn takes_parts(plan: &LogicalPlan) -> Result<bool> {
     let mut takes = true;
     each_expression(plan, &mut |expr| {
@@ -130,9 +130,28 @@ pub(crate) fn takes_parts(plan: &LogicalPlan) -> Result<bool> {
         };
         Ok(())
     })?;
-    // Rows of a round of recursion are those of the one before.
-    let recurs = plan.exists(|node| Ok(matches!(node, LogicalPlan::RecursiveQuery(_))))?;
-    Ok(takes && !recurs)
+    plan.apply_with_subqueries(|node| {
+        takes &= match node {
+            // Rows of a round are those of the one before.
+            LogicalPlan::RecursiveQuery(_) => false,
+            // The first rows of an input are those that came first.
+            LogicalPlan::Limit(limit) => is_sorted(&limit.input),
+            LogicalPlan::TableScan(scan) => scan.fetch.is_none(),
+            _ => true,
+        };
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(takes)
+}
+
+/// Whether rows come in an order that a query gives them.
+fn is_sorted(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Sort(_) => true,
+        LogicalPlan::Projection(projection) => is_sorted(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => is_sorted(&alias.input),
+        _ => false,
+    }
 }
 
 /// Goes through all expressions of a plan and of its subqueries.

@@ -113,10 +113,10 @@ impl FolderTransaction {
         // What is gone need not be remembered.
         manifest.leaving.retain(|path| found.contains_key(path));
         transaction.untidy = transaction.delete(manifest.leaving.iter());
-        if transaction.stands(&manifest) {
+        if transaction.stands(&manifest, &found) {
             return Ok(Some(transaction));
         }
-        let manifest = transaction.without_barred(manifest, &found);
+        let manifest = transaction.cleared(manifest, &found);
         let begun = Manifest::begun(&manifest, state, &transaction.token);
         match manifest::swap(place, transaction.before.as_ref(), &begun) {
             Ok(object) => transaction.begun = Some((object, begun)),
@@ -127,26 +127,27 @@ impl FolderTransaction {
     }
 
     /// Whether the folder is as it should be.
-    fn stands(&self, manifest: &Manifest) -> bool {
+    fn stands(&self, manifest: &Manifest, found: &Found) -> bool {
         let is_listed =
             |state: &SinkState| state.result == self.writing.result && state.files.len() == self.writing.kept.len();
-        self.writing.jobs.is_empty() && manifest.writers.is_empty() && manifest.state.as_ref().is_some_and(is_listed)
+        let is_clean = !manifest.is_being_written() && !found.keys().any(|path| manifest.is_left(path));
+        self.writing.jobs.is_empty() && is_clean && manifest.state.as_ref().is_some_and(is_listed)
     }
 
-    /// Removes the uploads and objects of transactions that can't commit any more. The manifest then, which does not name those any more:
-    /// unless something of them may still be there.
-    fn without_barred(&self, manifest: Manifest, found: &Found) -> Manifest {
-        let (place, barred) = (&self.writing.place, manifest.barred());
-        if barred.is_empty() {
+    /// Removes the uploads and objects of transactions that can't commit any more. One that is still at work may send more, so they are
+    /// remembered for a while.
+    fn cleared(&self, manifest: Manifest, found: &Found) -> Manifest {
+        let place = &self.writing.place;
+        if manifest.barred().is_empty() {
             return manifest;
         }
-        let is_left = |name: &str| barred.iter().any(|writer| name.contains(&format!("-{writer}.")));
+        let is_left = |name: &str| manifest.is_left(name);
         let aborted = place.bucket.abort_unfinished(&place.key(""), &is_left);
         if let Err(error) = &aborted {
             tracing::warn!("{}: {error}", place.objects.address);
         }
-        match self.delete(found.keys().filter(|path| is_left(path) && !manifest.lists(path))) {
-            None if aborted.is_ok() => manifest.without_barred(),
+        match self.delete(found.keys().filter(|path| is_left(path))) {
+            None if aborted.is_ok() => manifest.cleared(),
             None => manifest,
             Some(untidy) => {
                 tracing::warn!("{untidy}");
@@ -263,11 +264,11 @@ impl FolderTransaction {
     fn tidy(&self, (object, committed): (Object, Manifest)) -> (Object, Option<String>) {
         let place = &self.writing.place;
         let untidy = self.delete(committed.leaving.iter());
-        if committed.writers.is_empty() {
+        if committed.barred().is_empty() {
             return (object, untidy);
         }
         let Ok(found) = list(place) else { return (object, untidy) };
-        let rest = self.without_barred(committed.clone(), &found);
+        let rest = self.cleared(committed.clone(), &found);
         let swapped = (rest != committed).then(|| manifest::swap(place, Some(&object), &rest).ok()).flatten();
         (swapped.unwrap_or(object), untidy)
     }

@@ -12,6 +12,8 @@ use crate::state::SinkState;
 
 /// The version of the manifest's form.
 const VERSION: u32 = 1;
+/// How many transactions are remembered that can't commit any more: some may still be at work, and send what they will not commit.
+const REMEMBERED: usize = 64;
 
 /// What a folder is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,15 +54,27 @@ impl Manifest {
         self.writers.iter().skip(self.barred).any(|writer| writer == token)
     }
 
-    /// The transactions that can't commit any more, and may have left objects behind.
+    /// Transactions that can't commit any more, and may have left objects behind.
     pub(super) fn barred(&self) -> &[String] {
         self.writers.get(..self.barred).unwrap_or(&self.writers)
     }
 
-    /// The same once nothing of those is left.
-    pub(super) fn without_barred(self) -> Self {
-        let writers = self.writers.iter().skip(self.barred).cloned().collect();
-        Self { writers, barred: 0, ..self }
+    /// Whether transactions have begun that may still commit.
+    pub(super) fn is_being_written(&self) -> bool {
+        self.writers.len() > self.barred
+    }
+
+    /// Whether something is of a transaction that can't commit any more.
+    pub(super) fn is_left(&self, path: &str) -> bool {
+        !self.lists(path) && self.barred().iter().any(|writer| path.contains(&format!("-{writer}.")))
+    }
+
+    /// The same once nothing of those is left: the oldest of them are forgotten.
+    pub(super) fn cleared(mut self) -> Self {
+        let forgotten = self.barred.saturating_sub(REMEMBERED);
+        self.writers.drain(..forgotten.min(self.writers.len()));
+        self.barred -= forgotten;
+        self
     }
 
     /// Its objects, and those that leave.
@@ -143,10 +157,11 @@ mod tests {
         let second = Manifest::committed(&begun, state(&["a-1.csv", "b-3.csv"]), "3");
         assert_eq!(second.leaving, BTreeSet::from(["b-1.csv".to_owned()]));
         assert!(second.barred() == ["2"] && !second.lists("b-1.csv"));
-        let second = second.without_barred();
-        assert!(second.writers.is_empty());
+        assert!(second.is_left("b-2.csv") && !second.is_left("b-3.csv") && !second.is_being_written());
+        assert_eq!(second.clone().cleared(), second, "it may still be at work");
         let third = Manifest::committed(&second, state(&[]), "4");
         assert_eq!(third.leaving.len(), 3, "{third:?}");
+        assert_eq!(third.barred(), ["2"]);
     }
 
     #[test]
@@ -157,8 +172,10 @@ mod tests {
         assert!(!first.may_commit("1") && !first.may_commit("2"));
         let next = Manifest::begun(&first, first.state.clone(), "3");
         assert!(next.may_commit("3") && !next.may_commit("2") && next.barred() == ["2"]);
-        let rest = next.without_barred();
-        assert!(rest.may_commit("3") && rest.writers == ["3"]);
+        assert!(next.is_being_written());
+        let many = (4..200).fold(next, |before, token| Manifest::begun(&before, None, &token.to_string()));
+        let rest = Manifest::committed(&many, state(&["a-3.csv"]), "3").cleared();
+        assert_eq!((rest.barred().len(), rest.writers.first().unwrap().as_str()), (REMEMBERED, "136"));
     }
 
     #[test]

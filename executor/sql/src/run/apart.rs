@@ -54,6 +54,7 @@ fn what_could_show_how_rows_are_divided_is_not() {
         "SELECT k, count(DISTINCT n) AS c FROM t GROUP BY k",
         "SELECT n FROM t WHERE x > (SELECT avg(x) FROM t)",
         "SELECT k FROM t EXCEPT SELECT k FROM u",
+        "SELECT sum(n) AS s FROM (SELECT n FROM t ORDER BY x, n LIMIT 2 OFFSET 1) r",
     ] {
         assert!(takes(statement), "{statement}");
     }
@@ -62,6 +63,11 @@ fn what_could_show_how_rows_are_divided_is_not() {
         "SELECT k, median(n) AS m FROM t GROUP BY k",
         "SELECT k, array_agg(n) AS a FROM t GROUP BY k",
         "SELECT k, sum(DISTINCT x) AS s, count(DISTINCT n) AS c FROM t GROUP BY k",
+        "SELECT n FROM t LIMIT 2",
+        "SELECT sum(n) AS s FROM (SELECT n FROM t LIMIT 2) r",
+        "SELECT sum(n) AS s FROM (SELECT n FROM t WHERE k = 1 LIMIT 2 OFFSET 1) r",
+        "SELECT n FROM t WHERE n IN (SELECT n FROM u LIMIT 1)",
+        "SELECT n FROM t WHERE n > (SELECT n FROM u WHERE k = 1 LIMIT 1)",
         "WITH RECURSIVE r AS (SELECT min(n) AS n FROM t UNION ALL SELECT n + 1 FROM r WHERE n < 3) SELECT n FROM r",
     ] {
         assert!(!takes(statement), "{statement}");

@@ -244,7 +244,7 @@ pub(super) fn rows(seed: u64, count: usize) -> RecordBatch {
 }
 
 /// Statements of every class, with all that could show an order.
-const STATEMENTS: [&str; 34] = [
+const STATEMENTS: [&str; 35] = [
     "SELECT v, v * 2 AS w FROM generate_series(1, 5) AS s(v)",
     "SELECT k, n * 2 AS m, x + 1 AS y FROM t",
     "SELECT g, n FROM t WHERE n > 0",
@@ -256,6 +256,7 @@ const STATEMENTS: [&str; 34] = [
     "SELECT DISTINCT k, g FROM t",
     "SELECT k, n FROM t ORDER BY k LIMIT 7",
     "SELECT k, sum(n) AS s FROM t GROUP BY k LIMIT 2",
+    "SELECT count(*) AS c, sum(x) AS s FROM (SELECT x FROM t WHERE n > 0 LIMIT 40) r",
     "SELECT k, n, row_number() OVER (PARTITION BY k ORDER BY g) AS r FROM t",
     "SELECT k, n, first_value(n) OVER (ORDER BY k) AS f, sum(x) OVER (ORDER BY k) AS s FROM t",
     "SELECT n, sum(x) OVER (ORDER BY n ROWS BETWEEN 3 PRECEDING AND CURRENT ROW) AS s FROM t",
