@@ -38,7 +38,8 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Section> {
         let file = bench.folder.join(format!("rows-{groups}.parquet"));
         write(&file, rows, groups)?;
         let answer = bench.folder.join(format!("duckdb-{groups}.parquet"));
-        let few = (pipeline(FEW, "; schema { column \"key\" \"Int64\"; column \"n\" \"Int64\" }"), "key,n\n1,2\n".to_owned());
+        let few =
+            (pipeline(FEW, "; schema { column \"key\" \"Int64\"; column \"n\" \"Int64\" }"), "key,n\n1,2\n".to_owned());
         let flowc = Cold::new(bench, &format!("groups-{groups}"), pipeline(&file.display().to_string(), ""), few)?;
         flowc.compile()?;
         check(&python, &flowc, &file, &answer)?;
@@ -92,7 +93,8 @@ fn write(file: &Path, rows: u64, groups: u64) -> Result<()> {
 
 fn batch(numbers: std::ops::Range<u64>, groups: u64) -> Result<RecordBatch> {
     // Any number that mixes its bits.
-    let mixed = |number: u64, salt: u64| (number ^ (number >> 7) ^ (salt << 40)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+    let mixed =
+        |number: u64, salt: u64| (number ^ (number >> 7) ^ (salt << 40)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
     let column = |salt: u64, below: u64| -> ArrayRef {
         Arc::new(numbers.clone().map(|number| (mixed(number, salt) % below) as i64).collect::<Int64Array>())
     };

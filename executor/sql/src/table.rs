@@ -23,6 +23,7 @@ use futures::stream;
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::memory::RowMemory;
+use crate::rules::one_nan;
 
 /// The name of the column with the numbers of a table's rows.
 pub(crate) const ROW: &str = "flowc row";
@@ -93,7 +94,7 @@ impl Table {
     pub(crate) fn append(&self, columns: &[Option<ArrayRef>], rows: usize) -> Result<()> {
         let reads = self.reads();
         let fields: Vec<_> = reads.iter().map(|&column| self.all.fields()[column].clone()).collect();
-        let columns = columns.iter().take(fields.len()).flatten().cloned().collect();
+        let columns = columns.iter().take(fields.len()).flatten().map(one_nan).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?;
         lock(&self.held).append(batch)
