@@ -442,7 +442,7 @@ fn all_that_is_not_a_number_is_one_value_above_all_others() {
         (format!("SELECT q, count(*) AS c FROM {made} WHERE q > 1e300 GROUP BY q"), 1),
         (format!("SELECT m FROM (SELECT min(q) AS m, max(q) AS n FROM {made}) s WHERE m < 1e300 AND n > 1e300"), 1),
         (format!("SELECT q FROM {made} WHERE q = 'NaN' LIMIT 3"), 3),
-        (format!("SELECT q FROM {made} WHERE -q = sqrt(-1.0) LIMIT 3"), 3),
+        (format!("SELECT q FROM {made} WHERE q > 1e300 AND -q = q LIMIT 3"), 3),
     ] {
         let answer = Case::new(&statement, &tables).answer(&Way::PLAIN).unwrap();
         assert_eq!(answer.num_rows(), count, "{statement}");
