@@ -11,7 +11,7 @@ use crate::process;
 /// Workspaces of crates for wasm32, whose logic is tested natively.
 pub const GUESTS: [&str; 3] = ["sdk-rust-wasm", "stdlib-stages", "executor/tests/stages"];
 
-/// What `build_lean` builds.
+/// Arguments of cargo for flowc without its Cargo features, and for what other builds share with it.
 pub(crate) const LEAN: [&str; 5] = ["--package", "flowc", "--package", "flowc-features", "--no-default-features"];
 
 /// A checkout.

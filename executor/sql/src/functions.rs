@@ -5,6 +5,8 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility, WindowFunctionDefinition};
 
+use crate::rules::has_own_order;
+
 /// What an aggregate function needs of its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Aggregate {
@@ -135,23 +137,13 @@ pub(crate) fn takes_parts(plan: &LogicalPlan) -> Result<bool> {
             // Rows of a round are those of the one before.
             LogicalPlan::RecursiveQuery(_) => false,
             // The first rows of an input are those that came first.
-            LogicalPlan::Limit(limit) => is_sorted(&limit.input),
+            LogicalPlan::Limit(limit) => has_own_order(&limit.input),
             LogicalPlan::TableScan(scan) => scan.fetch.is_none(),
             _ => true,
         };
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(takes)
-}
-
-/// Whether rows come in an order that a query gives them.
-fn is_sorted(plan: &LogicalPlan) -> bool {
-    match plan {
-        LogicalPlan::Sort(_) => true,
-        LogicalPlan::Projection(projection) => is_sorted(&projection.input),
-        LogicalPlan::SubqueryAlias(alias) => is_sorted(&alias.input),
-        _ => false,
-    }
 }
 
 /// Goes through all expressions of a plan and of its subqueries.

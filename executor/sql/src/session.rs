@@ -12,7 +12,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use flowc_sql_process::query::{CATALOG, SCHEMA};
 
 use crate::memory::QueryMemory;
-use crate::rules::{CheckedArithmetic, OneNan, OneZero, OrderedLimits, RoundedCasts, ThreeValues, TieBreakers};
+use crate::rules::{CHECKED_ARITHMETIC, ONE_NAN, ONE_ZERO, OrderedLimits, ROUNDED_CASTS, ThreeValues, TieBreakers};
 use crate::{extremes, sums};
 
 /// The part of its memory that a sort keeps for merging what it has spilled.
@@ -43,10 +43,10 @@ pub(crate) fn session(room: &Room) -> Result<SessionContext> {
         .with_runtime_env(room.runtime.clone().map_or_else(|| runtime(room.memory), Ok)?)
         .with_default_features()
         .with_analyzer_rule(Arc::new(ThreeValues))
-        .with_analyzer_rule(Arc::new(OneNan))
-        .with_analyzer_rule(Arc::new(OneZero))
-        .with_analyzer_rule(Arc::new(RoundedCasts))
-        .with_analyzer_rule(Arc::new(CheckedArithmetic))
+        .with_analyzer_rule(Arc::new(ONE_NAN))
+        .with_analyzer_rule(Arc::new(ONE_ZERO))
+        .with_analyzer_rule(Arc::new(ROUNDED_CASTS))
+        .with_analyzer_rule(Arc::new(CHECKED_ARITHMETIC))
         .with_analyzer_rule(Arc::new(OrderedLimits))
         .with_physical_optimizer_rule(Arc::new(TieBreakers))
         .build();

@@ -34,7 +34,7 @@ pub(crate) struct Objects {
     segments: Mutex<HashMap<(ObjectId, u64), Arc<Segment>>>,
 }
 
-/// Objects that are mapped.
+/// The mapped files of objects, and the sum of their bytes.
 #[derive(Default)]
 struct Maps {
     by_object: HashMap<ObjectId, Buffer>,

@@ -25,7 +25,7 @@ use crate::types::kernel_fields;
 /// Actions that are read at once.
 const BATCH_ROWS: usize = 8192;
 
-/// Reads and writes checkpoints.
+/// Reads and writes checkpoints for the kernel.
 pub(crate) struct Checkpoints(pub(crate) Arc<Storage>);
 
 impl Checkpoints {

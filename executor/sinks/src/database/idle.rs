@@ -11,7 +11,7 @@ use flowc_platform::lock;
 const MOST: usize = 8;
 /// How long one waits. Servers, and what is between, forget those that say nothing.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How many wait now.
+/// Connections of this process that wait now.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// A connection that waits, or none.
@@ -24,7 +24,7 @@ struct Waiting {
     _seat: Seat,
 }
 
-/// One of so many.
+/// The right of a connection to wait: there are [`MOST`] of them.
 struct Seat;
 
 impl Seat {

@@ -7,31 +7,18 @@ use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{ArrayRef, cast::AsArray};
 use arrow_schema::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::arrow::compute::cast;
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, internal_err};
 use datafusion::logical_expr::{
-    Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    TryCast, Volatility,
+    Cast, ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TryCast,
+    Volatility,
 };
-use datafusion::optimizer::AnalyzerRule;
 use datafusion::scalar::ScalarValue;
 
-use super::expressions::rewritten;
+use super::expressions::ExpressionRule;
 
 /// Rounds what is cast to a whole number.
-#[derive(Debug)]
-pub(crate) struct RoundedCasts;
-
-impl AnalyzerRule for RoundedCasts {
-    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        rewritten(plan, rounded)
-    }
-
-    fn name(&self) -> &str {
-        "rounded_casts"
-    }
-}
+pub(crate) const ROUNDED_CASTS: ExpressionRule = ExpressionRule::new("rounded_casts", rounded);
 
 fn rounded(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {

@@ -6,32 +6,19 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use arrow_schema::DataType;
 use datafusion::arrow::compute::kernels::numeric;
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, exec_datafusion_err, internal_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility, lit,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility, lit,
 };
-use datafusion::optimizer::AnalyzerRule;
 use datafusion::scalar::ScalarValue;
 
-use super::expressions::rewritten;
+use super::expressions::ExpressionRule;
 
 /// Replaces the operators `+`, `-` and `*` of whole numbers by functions that check their results.
-#[derive(Debug)]
-pub(crate) struct CheckedArithmetic;
-
-impl AnalyzerRule for CheckedArithmetic {
-    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        rewritten(plan, checked)
-    }
-
-    fn name(&self) -> &str {
-        "checked_arithmetic"
-    }
-}
+pub(crate) const CHECKED_ARITHMETIC: ExpressionRule = ExpressionRule::new("checked_arithmetic", checked);
 
 fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {

@@ -1,17 +1,41 @@
 //! The expressions of a whole plan, rewritten one by one.
 
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::optimizer::AnalyzerRule;
 
-/// Rewrites every expression of a plan, those of subqueries too, from its parts upwards. `rewrite` gets the columns that the expression may
-/// name. Columns of results keep their names.
-pub(super) fn rewritten(
-    plan: LogicalPlan,
-    rewrite: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
-) -> Result<LogicalPlan> {
+/// Gives what takes an expression's place, with the columns that the expression may name.
+type Rewrite = fn(Expr, &DFSchema) -> Result<Transformed<Expr>>;
+
+/// A rule that rewrites every expression of a plan.
+#[derive(Debug)]
+pub(crate) struct ExpressionRule {
+    name: &'static str,
+    rewrite: Rewrite,
+}
+
+impl ExpressionRule {
+    pub(super) const fn new(name: &'static str, rewrite: Rewrite) -> Self {
+        Self { name, rewrite }
+    }
+}
+
+impl AnalyzerRule for ExpressionRule {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        rewritten(plan, self.rewrite)
+    }
+
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+/// Rewrites every expression of a plan, those of subqueries too, from its parts upwards. Columns of results keep their names.
+fn rewritten(plan: LogicalPlan, rewrite: Rewrite) -> Result<LogicalPlan> {
     let rewritten = plan.transform_up_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
         let names = NamePreserver::new(&node);

@@ -44,6 +44,16 @@ pub(crate) fn is_ordered(plan: &LogicalPlan) -> bool {
     }
 }
 
+/// Whether rows come in an order that the query gives them, and not as they come from an input.
+pub(crate) fn has_own_order(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Sort(_) => true,
+        LogicalPlan::Projection(projection) => has_own_order(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => has_own_order(&alias.input),
+        _ => false,
+    }
+}
+
 fn sorted(input: Arc<LogicalPlan>) -> LogicalPlan {
     let columns = input.schema().iter().filter(|(_, field)| super::ties::is_sortable(field.data_type()));
     let by = |(table, field)| SortExpr::new(Expr::Column(Column::from((table, field))), true, false);

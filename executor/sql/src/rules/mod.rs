@@ -12,12 +12,12 @@ mod three_values;
 mod ties;
 mod zeros;
 
-pub(crate) use casts::RoundedCasts;
-pub(crate) use checked::CheckedArithmetic;
+pub(crate) use casts::ROUNDED_CASTS;
+pub(crate) use checked::CHECKED_ARITHMETIC;
 pub(crate) use kept_builds::{Drives, over_builds};
-pub(crate) use limits::{OrderedLimits, is_ordered};
-pub(crate) use nans::{OneNan, one_nan};
+pub(crate) use limits::{OrderedLimits, has_own_order, is_ordered};
+pub(crate) use nans::{ONE_NAN, one_nan};
 pub(crate) use sorted_joins::with_sorted_joins;
 pub(crate) use three_values::ThreeValues;
 pub(crate) use ties::{TieBreakers, is_sortable, is_sorted, sorted_by, sorted_by_all};
-pub(crate) use zeros::OneZero;
+pub(crate) use zeros::ONE_ZERO;

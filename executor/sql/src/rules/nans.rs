@@ -6,32 +6,19 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, PrimitiveArray};
 use arrow_schema::DataType;
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, internal_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
-    BinaryExpr, Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, TryCast, Volatility,
+    BinaryExpr, Cast, ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, TryCast, Volatility,
 };
-use datafusion::optimizer::AnalyzerRule;
 use datafusion::scalar::ScalarValue;
 
-use super::expressions::rewritten;
+use super::expressions::ExpressionRule;
 
 /// Gives what arithmetic, functions and texts make that is not a number its one form. What comes from inputs has it.
-#[derive(Debug)]
-pub(crate) struct OneNan;
-
-impl AnalyzerRule for OneNan {
-    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        rewritten(plan, with_one_nan)
-    }
-
-    fn name(&self) -> &str {
-        "one_nan"
-    }
-}
+pub(crate) const ONE_NAN: ExpressionRule = ExpressionRule::new("one_nan", with_one_nan);
 
 fn with_one_nan(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let is_new = match &expr {

@@ -1,30 +1,17 @@
 //! Minus zero is zero. The engine tells them apart where it compares values by their bits.
 
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{AggregateFunction, Case, InList, ScalarFunction, WindowFunction};
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, SortExpr, lit};
-use datafusion::optimizer::AnalyzerRule;
+use datafusion::logical_expr::{Expr, ExprSchemable, SortExpr, lit};
 
-use super::expressions::rewritten;
+use super::expressions::ExpressionRule;
 
 /// Functions that compare their arguments by their bits.
 const COMPARING: [&str; 1] = ["nullif"];
 
 /// Adds zero to floats that are compared so: minus zero is zero then, and all else stays what it is.
-#[derive(Debug)]
-pub(crate) struct OneZero;
-
-impl AnalyzerRule for OneZero {
-    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        rewritten(plan, with_one_zero)
-    }
-
-    fn name(&self) -> &str {
-        "one_zero"
-    }
-}
+pub(crate) const ONE_ZERO: ExpressionRule = ExpressionRule::new("one_zero", with_one_zero);
 
 fn with_one_zero(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let one = |expr| one_zero(expr, schema);
