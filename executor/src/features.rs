@@ -19,7 +19,7 @@ pub struct Feature {
 pub(crate) const WORKERS: Feature = feature("workers", cfg!(feature = "workers"));
 
 /// All parts that may be left out, by name.
-pub const FEATURES: [Feature; 15] = [
+pub const FEATURES: [Feature; 16] = [
     feature("avro", cfg!(feature = "avro")),
     Feature {
         kind: Some("container"),
@@ -35,6 +35,7 @@ pub const FEATURES: [Feature; 15] = [
     feature("objects", cfg!(feature = "objects")),
     Feature { isolate: Some(Isolate::Process), ..feature("processes", cfg!(feature = "processes")) },
     Feature { kind: Some("python"), ..feature("python", cfg!(feature = "python")) },
+    feature("rust", cfg!(feature = "rust")),
     feature("serve", cfg!(feature = "serve")),
     Feature { kind: Some("sql"), ..feature("sql", cfg!(feature = "sql")) },
     feature("wasi", cfg!(feature = "wasi")),

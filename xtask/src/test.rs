@@ -117,6 +117,7 @@ fn feature_sets(long: bool) -> Vec<&'static str> {
         "otlp",
         "processes",
         "python",
+        "rust",
         "serve",
         "sql",
         "wasi",

@@ -12,7 +12,15 @@ use crate::process;
 pub const GUESTS: [&str; 3] = ["sdk-rust-wasm", "stdlib-stages", "executor/tests/stages"];
 
 /// Arguments of cargo for flowc without its Cargo features, and for what other builds share with it.
-pub(crate) const LEAN: [&str; 5] = ["--package", "flowc", "--package", "flowc-features", "--no-default-features"];
+pub(crate) const LEAN: [&str; 7] = [
+    "--package",
+    "flowc",
+    "--package",
+    "flowc-features",
+    "--no-default-features",
+    "--features",
+    "flowc-features/engine",
+];
 
 /// A checkout.
 pub struct Workspace {

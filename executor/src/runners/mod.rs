@@ -6,6 +6,11 @@ pub(crate) mod build_events;
 mod components;
 #[cfg(feature = "containers")]
 mod containers;
+#[cfg(feature = "rust")]
+mod crates;
+#[cfg(not(feature = "rust"))]
+#[path = "no_crates.rs"]
+mod crates;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod installed;
@@ -45,6 +50,7 @@ use serde::{Deserialize, Serialize};
 use crate::features::{FEATURES, Feature, WORKERS, missing_for, of_kind};
 use crate::runners::build_events::{Compilations, wasm_runner};
 use crate::runners::components::Components;
+use crate::runners::crates::Crates;
 pub use crate::runners::installed::precompile;
 use crate::runners::lent::{Lent, absolute};
 use crate::runners::processes::Programs;
@@ -237,7 +243,7 @@ fn components(lent: &Lent<'_>) -> Result<Box<dyn StageKind>, Error> {
     let inside = wasm_runner(lent.store, lent.installed.clone(), lent.compilations.clone());
     let inside = inside.map_err(Error::system("start the WebAssembly engine"))?;
     let elsewhere = lent.programs.elsewhere(&inside, lent.options);
-    Ok(Box::new(Components { store: lent.store.clone(), inside, elsewhere }))
+    Ok(Box::new(Components { crates: Crates::new(lent.store), inside, elsewhere }))
 }
 
 /// A problem of a stage, as its author is to see it.

@@ -1,5 +1,5 @@
-//! All programs are built with the same features of shared crates, few of them or all of them together, so that `cargo xtask demo`
-//! and `cargo xtask test` compile a crate once.
+//! All programs are built with the same features of shared crates, few of them or all of them together, so that `cargo xtask`,
+//! `cargo xtask demo` and `cargo xtask test` compile a crate once.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,8 @@ const PLACE: &str = "executor/features/Cargo.toml";
 pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>> {
     let all = compiled(workspace, &["--workspace"])?;
     let mut problems = Vec::new();
-    for (build, packages) in [("cargo xtask demo", &LEAN[..]), ("cargo build", &[])] {
+    let builds = [("cargo xtask", &["--package", "xtask"][..]), ("cargo xtask demo", &LEAN), ("cargo build", &[])];
+    for (build, packages) in builds {
         problems.extend(compiled(workspace, packages)?.difference(&all).map(|compiled| {
             format!("{PLACE}: `--workspace` compiles this crate with more features than `{build}`: {compiled}")
         }));
