@@ -91,6 +91,7 @@ STATEMENTS = {
     "not_in_correlated": ("t u", "SELECT id FROM t WHERE k NOT IN (SELECT k FROM u WHERE u.weight > t.n % 7)"),
     "not_in_or": ("t u", "SELECT id FROM t WHERE k NOT IN (SELECT k FROM u) OR b"),
     "not_in_or_correlated": ("t u", "SELECT id FROM t WHERE k NOT IN (SELECT k FROM u WHERE u.weight > t.n % 7) OR b"),
+    "not_in_computed": ("t u", "SELECT id FROM t WHERE k NOT IN (SELECT weight + 1 FROM u) OR k + 1 NOT IN (SELECT k % 3 AS r FROM u) OR b"),
     "not_of_in": ("t u", "SELECT id FROM t WHERE NOT (k IN (SELECT k FROM u) AND n > 0)"),
     "not_of_nothing": ("t u", "SELECT id FROM t WHERE NOT (k IN (SELECT k FROM u WHERE weight > 99) AND n > 0)"),
     "in_unknown": ("t u", "SELECT id FROM t WHERE (k IN (SELECT k FROM u)) IS NULL OR (k NOT IN (SELECT k FROM u WHERE k > 2)) IS NULL"),
