@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use clap::Parser;
-use flowc_executor::{Observer, run_if_up_to_date};
+use flowc_executor::{ENGINE, Observer, run_if_up_to_date};
 
 use crate::args::{self, Args, RunArgs};
 use crate::commands::Context;
@@ -17,11 +17,10 @@ use crate::progress::Progress;
 use crate::report::{self, Failure};
 use crate::telemetry;
 
-/// The program of the engine.
-const ENGINE: &str = "flowc-engine";
-
 /// Does what was typed, itself or by the engine.
 pub fn main() -> ExitCode {
+    // The engine has this program start its sandboxes: it returns only if that is not what is asked.
+    flowc_executor::sandbox::main();
     let done = std::panic::catch_unwind(run_again).ok().flatten();
     ExitCode::from(done.unwrap_or_else(hand_over).number)
 }

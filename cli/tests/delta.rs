@@ -330,6 +330,30 @@ fn a_table_that_is_appended_to_has_checkpoints_that_delta_rs_reads() {
 }
 
 #[test]
+fn a_table_that_tells_its_changes_is_appended_to_if_its_log_names_that() {
+    let (project, oracle) = (Project::new(), Oracle::delta());
+    oracle.run(&project, "steps.py", "feed t");
+    project.write("rows.jsonl", "{\"n\": 1}\n{\"n\": 2}\n");
+    let by = |mode: &str| {
+        let sink = format!("sink \"out\" {{ in \"rows\"; delta \"t\" mode=\"{mode}\" }}\n");
+        project.write("flow.kdl", &format!("source \"rows\" {{ files \"rows.jsonl\" }}\n{sink}"));
+    };
+    by("append");
+    let said = failure(&project, "flowc run");
+    for expected in ["`delta.enableChangeDataFeed`", "`delta.minWriterVersion` is 3 to 6", "Raise it to 7"] {
+        assert!(said.contains(expected), "{said}");
+    }
+    oracle.run(&project, "steps.py", "name_features t");
+    run(&project, &[]);
+    oracle.run(&project, "steps.py", "rows t 0 3");
+    oracle.run(&project, "steps.py", "changes t 0 3");
+    by("replace");
+    let said = failure(&project, "flowc run");
+    assert!(said.contains("its change data feed is on") && said.contains("mode=\"append\""), "{said}");
+    oracle.run(&project, "steps.py", "rows t 0 3");
+}
+
+#[test]
 fn a_run_that_is_killed_doubles_no_row_and_loses_none() {
     let (project, oracle) = (Project::new(), Oracle::delta());
     project.write(

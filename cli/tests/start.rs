@@ -98,3 +98,11 @@ fn the_program_that_starts_is_small() {
     let (start, engine) = (size(env!("CARGO_BIN_EXE_flowc")), size(ENGINE));
     assert!(start * 8 < engine, "flowc has {start} bytes, its engine {engine}");
 }
+
+#[test]
+fn the_small_program_isolates_as_the_engine_does() {
+    let of = |program: &str| flowc_executor::sandbox::isolation(Path::new(program));
+    let found = of(env!("CARGO_BIN_EXE_flowc"));
+    assert_eq!(found.failure, None);
+    assert_eq!(found, of(ENGINE));
+}

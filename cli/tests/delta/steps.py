@@ -8,7 +8,7 @@ import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, TableFeatures, write_deltalake
 
 from tables import add, field, log, mapped, metadata, numbers, protocol
 
@@ -45,6 +45,26 @@ def rows(table, *expected):
 def append_numbers(table, start, end):
     """Adds rows of numbers alone."""
     write_deltalake(table, pa.table({"n": pa.array(range(int(start), int(end)), pa.int64())}), mode="append")
+
+
+def feed(table):
+    """Makes a table that tells its changes, by the version of the protocol that came with it."""
+    rows = pa.table({"n": pa.array([0], pa.int64())})
+    write_deltalake(table, rows, configuration={"delta.enableChangeDataFeed": "true"})
+    assert DeltaTable(table).protocol().min_writer_version == 4
+
+
+def name_features(table):
+    """Raises a table to the protocol whose log names what writers must know."""
+    DeltaTable(table).alter.add_feature(TableFeatures.ChangeDataFeed, allow_protocol_versions_increase=True)
+
+
+def changes(table, *expected):
+    """Compares the numbers that a table says were inserted with those of a range: FROM TO."""
+    start, end = map(int, expected)
+    told = pa.table(DeltaTable(table).load_cdf(starting_version=0).read_all())
+    assert set(told["_change_type"].to_pylist()) == {"insert"}, told
+    assert sorted(told["n"].to_pylist()) == list(range(start, end)), told
 
 
 def compact(table):
@@ -106,6 +126,9 @@ command, *arguments = sys.argv[1:]
     "remake": remake,
     "widen": widen,
     "rows": rows,
+    "feed": feed,
+    "name_features": name_features,
+    "changes": changes,
     "compact": compact,
     "map": map_columns,
     "remap": remap,

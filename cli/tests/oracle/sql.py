@@ -49,6 +49,14 @@ HOPS = """
     WHERE ts < w + INTERVAL 50 HOUR GROUP BY w
 """
 
+# What floats and decimals have in common, and what only floats can be.
+MIXED = """
+    WITH m AS (SELECT id, k, b, CAST(k + 0.5 AS REAL) AS f,
+        CAST(CASE WHEN k = 0 THEN 0.07 WHEN k < 4 THEN k + 0.5 ELSE d END AS DECIMAL(12, 2)) AS d,
+        CASE WHEN b THEN k + 0.5 WHEN id % 7 = 0 THEN CAST(d AS DOUBLE) WHEN id % 5 = 0 THEN x * 1e250 WHEN id % 3 = 0 THEN odd ELSE x END AS x
+    FROM t)
+"""
+
 # Each with the tables that it reads. `t` has several files. Where DuckDB has other words for the same, these follow.
 STATEMENTS = {
     "projected": ("t", "SELECT id, n * 2 AS m, x / 3 AS y, upper(g) AS g, n % 7 AS r FROM t"),
@@ -83,6 +91,7 @@ STATEMENTS = {
     "not_in_correlated": ("t u", "SELECT id FROM t WHERE k NOT IN (SELECT k FROM u WHERE u.weight > t.n % 7)"),
     "not_in_or": ("t u", "SELECT id FROM t WHERE k NOT IN (SELECT k FROM u) OR b"),
     "not_in_or_correlated": ("t u", "SELECT id FROM t WHERE k NOT IN (SELECT k FROM u WHERE u.weight > t.n % 7) OR b"),
+    "not_in_computed": ("t u", "SELECT id FROM t WHERE k NOT IN (SELECT weight + 1 FROM u) OR k + 1 NOT IN (SELECT k % 3 AS r FROM u) OR b"),
     "not_of_in": ("t u", "SELECT id FROM t WHERE NOT (k IN (SELECT k FROM u) AND n > 0)"),
     "not_of_nothing": ("t u", "SELECT id FROM t WHERE NOT (k IN (SELECT k FROM u WHERE weight > 99) AND n > 0)"),
     "in_unknown": ("t u", "SELECT id FROM t WHERE (k IN (SELECT k FROM u)) IS NULL OR (k NOT IN (SELECT k FROM u WHERE k > 2)) IS NULL"),
@@ -126,6 +135,27 @@ STATEMENTS = {
         "t",
         "SELECT k, window_start, window_end, count(*) AS c, sum(n) AS s FROM SESSION(t, t.ts, INTERVAL '9' HOURS, t.k) GROUP BY k, window_start, window_end",
         SESSIONS,
+    ),
+    "mixed": ("t", MIXED + "SELECT id, d = x AS e, d < x AS l, x >= d AS g, d IS DISTINCT FROM x AS i, d <> f AS n, f < d AS s FROM m"),
+    "mixed_ranges": ("t", MIXED + "SELECT id FROM m WHERE d BETWEEN x AND 1000 OR x BETWEEN d AND 1e30 OR x NOT IN (1, d, f)"),
+    "mixed_cases": (
+        "t",
+        MIXED + "SELECT id, CASE d WHEN x THEN 'x' WHEN 1.5 THEN 'd' END AS c, CASE WHEN b THEN 1 WHEN k > 3 THEN d ELSE x END AS o, "
+        "coalesce(d, x, 0) AS a, coalesce(f, d) AS s, nullif(d, x) AS i, greatest(d, x) AS g, least(f, d) AS l FROM m",
+    ),
+    "mixed_within": ("t", MIXED + "SELECT id FROM (SELECT id, x, CASE WHEN b THEN 1 ELSE d END AS o FROM m) AS o WHERE o > x"),
+    "mixed_joins": ("t", MIXED + "SELECT count(*) AS c, sum(a.id) AS s FROM m a JOIN m b ON a.d = b.x AND a.k = b.k"),
+    "mixed_using": ("t", MIXED + "SELECT count(*) AS c FROM (SELECT d AS v FROM m) AS a JOIN (SELECT x AS v FROM m) AS b USING (v)"),
+    "mixed_subqueries": ("t", MIXED + "SELECT id FROM m WHERE d IN (SELECT x FROM m) OR x NOT IN (SELECT d FROM m WHERE d IS NOT NULL)"),
+    "mixed_sets": ("t", MIXED + "SELECT d AS v FROM m UNION SELECT x FROM m UNION ALL SELECT k FROM m"),
+    "mixed_differences": ("t", MIXED + "SELECT d AS v FROM m EXCEPT SELECT x FROM m"),
+    "mixed_common": ("t", MIXED + "SELECT x AS v FROM m INTERSECT SELECT d FROM m"),
+    "mixed_numbers": ("t", MIXED + "SELECT id, d <= 0.06 + 0.01 AS a, d = 1.5 AS b, d < 1e30 AS c, d > 1e-20 AS e, d IN (1.5, 2.5) AS i FROM m"),
+    "bound": (
+        "t",
+        "SELECT id, n IS NOT DISTINCT FROM k AND b AS a, b AND k IS DISTINCT FROM n % 3 OR x > 0 AS o, NOT k IS DISTINCT FROM 2 AND b AS n, "
+        "-k ^ 2 AS p, 2 ^ -1 AS q, b = g ~ 'a' AS m, b = g LIKE 'a%' AS l, b = k IN (1, 2) AS i, b = k BETWEEN 2 AND 4 AS r, "
+        "g || k + 1 AS t, k & 1 = 1 AS u, b = (x > 0) IS NULL AS z, g ~ 'a' || 'b' AS y FROM t",
     ),
     "self_joined": ("t", "SELECT a.id, b.id AS other FROM t a JOIN t b ON a.id + 1 = b.id WHERE a.k = b.k"),
 }

@@ -314,7 +314,7 @@ impl Process {
         let listener = UnixListener::bind(&socket).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let sandbox = sandbox(access, helper.program(), folder.path(), &socket);
-        let mut child = sandbox.spawn(helper.program(), helper.isolation().required()).map_err(failed)?;
+        let mut child = sandbox.spawn(helper.starter(), helper.isolation().required()).map_err(failed)?;
         let printed = Printed::default();
         let pipes = [child.stdout.take().map(Into::into), child.stderr.take().map(Into::into)];
         let listened = pipes.into_iter().flatten().try_for_each(|pipe| printed.listen(pipe));

@@ -67,6 +67,9 @@ pub struct Head {
     pub partition_by: Vec<String>,
     /// The number of the last change of who asks.
     pub applied: Option<i64>,
+    /// Whether the table tells which rows each version has changed (`delta.enableChangeDataFeed`). Then files can't be added and leave in one
+    /// version.
+    pub tells_changes: bool,
 }
 
 impl Table {
@@ -91,8 +94,10 @@ impl Table {
         }
         let columns = columns(&snapshot.schema(), ColumnMappingMode::None)?;
         let applied = snapshot.get_app_id_version(app, &self.engine())?;
-        let mut head = Head { table: self.clone(), snapshot, columns, partition_by: Vec::new(), applied };
-        let transaction = head.transaction()?;
+        let tells_changes = properties.enable_change_data_feed == Some(true);
+        let mut head =
+            Head { table: self.clone(), snapshot, columns, partition_by: Vec::new(), applied, tells_changes };
+        let transaction = head.transaction().map_err(|error| unwritable(error.into(), tells_changes))?;
         // What is said of the table here no file needs to be written for.
         transaction.write_state()?;
         head.partition_by = transaction.logical_partition_columns().to_vec();
@@ -194,6 +199,18 @@ impl Head {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Why a table can't be written. Versions of the protocol before the seventh ask of writers whatever came with them, used or not.
+fn unwritable(error: DeltaError, tells_changes: bool) -> DeltaError {
+    let DeltaError::Unsupported { reason } = error else { return error };
+    let feed = if tells_changes { "; its change data feed (`delta.enableChangeDataFeed`) made it 4" } else { "" };
+    DeltaError::Unwritable {
+        reason: format!(
+            "{reason}. If the table does not use that, its log asks for it because its `delta.minWriterVersion` is 3 to 6, which ask for all that \
+             came with them{feed}. Raise it to 7, where the log names what it uses, such as `changeDataFeed`"
+        ),
     }
 }
 

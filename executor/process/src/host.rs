@@ -100,7 +100,7 @@ impl Host {
         let sandbox = Sandbox { processors: lent.numbers().to_vec(), ..sandbox };
         match (backend, &self.containers) {
             (IsolationBackend::Sandbox, _) => {
-                let helper = (self.helper(), self.helper.isolation().required());
+                let helper = (self.helper.starter(), self.helper.isolation().required());
                 Ok(Box::new(Process::start(&sandbox, lent, helper, folder, network, is_wanted)?))
             }
             (IsolationBackend::Container, Some(containers)) => {

@@ -9,6 +9,7 @@ use crate::{Isolation, isolation};
 #[derive(Clone, Debug)]
 pub struct Helper {
     program: PathBuf,
+    starter: PathBuf,
     isolation: Arc<OnceLock<Isolation>>,
 }
 
@@ -18,14 +19,26 @@ impl Helper {
         &self.program
     }
 
+    /// Has another program start the sandboxes, which calls [`main`](crate::main) first thing too. Each start has the system load it twice: a
+    /// small one is loaded sooner.
+    #[must_use]
+    pub fn started_by(self, starter: PathBuf) -> Self {
+        Self { starter, isolation: Arc::default(), ..self }
+    }
+
+    /// The file of the program that starts sandboxes.
+    pub fn starter(&self) -> &Path {
+        &self.starter
+    }
+
     /// How far this machine lets programs be isolated. What it was found to allow, every program gets.
     pub fn isolation(&self) -> &Isolation {
-        self.isolation.get_or_init(|| isolation(&self.program))
+        self.isolation.get_or_init(|| isolation(&self.starter))
     }
 }
 
 impl From<PathBuf> for Helper {
     fn from(program: PathBuf) -> Self {
-        Self { program, isolation: Arc::default() }
+        Self { starter: program.clone(), program, isolation: Arc::default() }
     }
 }

@@ -3,7 +3,7 @@
 //! flowc starts it in a sandbox and asks it what a query is (`served`), before it has it run (`run`).
 //!
 //! - `session`: the engine, set up so that results are the same bytes every time;
-//! - `statement`: a statement's text, and its normal form;
+//! - `statement`: a statement's text, and its normal form; `dialect`: how operators bind in it;
 //! - `time_windows`: `TUMBLE`, `HOP` and `SESSION`, as queries;
 //! - `offered`: what is refused of SQL, and what is written otherwise;
 //! - `planning`: from a statement to an optimised plan, and `problems` with their places;
@@ -21,6 +21,7 @@
 #[path = "../../../stdlib-stages/aggregate/src/big.rs"]
 #[allow(dead_code, reason = "decimals have scales of their own there")]
 mod big;
+mod dialect;
 #[path = "../../../stdlib-stages/aggregate/src/exact.rs"]
 mod exact;
 mod extremes;

@@ -38,7 +38,7 @@ impl VisitorMut for Offered {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
-        flow(rewrite_quantified(expr))
+        flow(check_chain(expr).and_then(|()| rewrite_quantified(expr)))
     }
 }
 
@@ -195,6 +195,26 @@ fn check_table(factor: &TableFactor) -> Result<()> {
     }
 }
 
+/// The parser reads `a < b < c` as `(a < b) < c`, which is no SQL, and seldom what is meant.
+fn check_chain(expr: &Expr) -> Result<()> {
+    let compares = |op: &BinaryOperator| {
+        use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+        matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq)
+    };
+    match expr {
+        Expr::BinaryOp { left, op, right: _ } if compares(op) => match &**left {
+            Expr::BinaryOp { left: _, op: first, right: _ } if compares(first) => {
+                let message = format!(
+                    "`... {first} ... {op} ...` compares twice; put `AND` between two comparisons, or parentheses around the first"
+                );
+                Err(wrong(message, expr.span()))
+            }
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
 /// The engine looks up the names of a quantified comparison in the wrong query. `IN` means the same where there is one for it.
 fn rewrite_quantified(expr: &mut Expr) -> Result<()> {
     let (left, op, right, is_any) = match expr {
@@ -243,6 +263,17 @@ mod tests {
             let done = rewritten(&format!("SELECT a FROM t WHERE {text}"));
             let expected = is.map(|is| format!("SELECT a FROM t WHERE {is}"));
             assert_eq!(done.ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn comparisons_in_a_row_are_refused() {
+        for text in ["a < b < c", "a = b = c", "c AND a <> b = c", "(a + b) <= c > d"] {
+            let said = rewritten(&format!("SELECT {text} FROM t")).expect_err(text).strip_backtrace();
+            assert!(said.contains("compares twice"), "{text}: {said}");
+        }
+        for text in ["(a < b) = c", "a < b AND b < c", "a = (b = c)", "a IS NULL = b"] {
+            assert!(rewritten(&format!("SELECT {text} FROM t")).is_ok(), "{text}");
         }
     }
 

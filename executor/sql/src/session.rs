@@ -7,12 +7,15 @@ use datafusion::config::Dialect;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::optimizer::Analyzer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use flowc_sql_process::query::{CATALOG, SCHEMA};
 
 use crate::memory::QueryMemory;
-use crate::rules::{CHECKED_ARITHMETIC, ONE_NAN, ONE_ZERO, OrderedLimits, ROUNDED_CASTS, ThreeValues, TieBreakers};
+use crate::rules::{
+    CHECKED_ARITHMETIC, MixedNumbers, ONE_NAN, ONE_ZERO, OrderedLimits, ROUNDED_CASTS, ThreeValues, TieBreakers,
+};
 use crate::{extremes, sums};
 
 /// The part of its memory that a sort keeps for merging what it has spilled.
@@ -38,10 +41,14 @@ pub(crate) struct Room {
 /// # Errors
 /// If there is no folder for temporary files.
 pub(crate) fn session(room: &Room) -> Result<SessionContext> {
+    // Before the engine's own rules, which give what is compared one type.
+    let mut rules = Analyzer::new().rules;
+    rules.insert(0, Arc::new(MixedNumbers));
     let state = SessionStateBuilder::new()
         .with_config(config(room))
         .with_runtime_env(room.runtime.clone().map_or_else(|| runtime(room.memory), Ok)?)
         .with_default_features()
+        .with_analyzer_rules(rules)
         .with_analyzer_rule(Arc::new(ThreeValues))
         .with_analyzer_rule(Arc::new(ONE_NAN))
         .with_analyzer_rule(Arc::new(ONE_ZERO))

@@ -6,9 +6,9 @@ use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
+use crate::dialect::DIALECT;
 use crate::time_windows;
 
 /// How deep a statement may be nested.
@@ -19,8 +19,7 @@ const DEEPEST: usize = 200;
 /// # Errors
 /// If it is no SQL, or something else than one query.
 pub(crate) fn parse(text: &str) -> Result<Statement> {
-    let dialect = PostgreSqlDialect {};
-    let builder = DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(DEEPEST);
+    let builder = DFParserBuilder::new(text).with_dialect(DIALECT).with_recursion_limit(DEEPEST);
     let mut statements = builder.build()?.parse_statements()?;
     match (statements.pop_front(), statements.len()) {
         (None, _) => plan_err!("there is no statement"),
@@ -73,7 +72,7 @@ fn lower(tokens: &[Token]) -> Vec<Token> {
 
 /// The tokens of a text, with escapes as they are written.
 fn tokens(text: &str) -> Result<Vec<Token>> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).with_unescape(false).tokenize();
+    let tokens = Tokenizer::new(DIALECT, text).with_unescape(false).tokenize();
     tokens.map_err(|error| DataFusionError::SQL(Box::new(error.into()), None))
 }
 

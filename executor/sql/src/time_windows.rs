@@ -331,12 +331,12 @@ impl VisitorMut for Tables<'_> {
 #[cfg(test)]
 mod tests {
     use datafusion::sql::parser::DFParser;
-    use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 
     use super::*;
+    use crate::dialect::DIALECT;
 
     fn parsed(text: &str) -> Statement {
-        DFParser::parse_sql_with_dialect(text, &PostgreSqlDialect {}).unwrap().pop_front().unwrap()
+        DFParser::parse_sql_with_dialect(text, DIALECT).unwrap().pop_front().unwrap()
     }
 
     /// What is wrong with windows, and where.

@@ -77,7 +77,7 @@ impl Runners {
             let lacking = not_built(WORKERS.name).message;
             return Err(Error::Request(format!("components can't run on workers: {lacking}")));
         }
-        let helper = Helper::from(std::env::current_exe().map_err(Error::system("find flowc's own program"))?);
+        let helper = crate::helper().map_err(Error::system("find flowc's own program"))?;
         let snapshots = Snapshots::new(absolute(&Store::area(store.dir(), Area::Code))?);
         let programs = Programs::new(helper.clone(), absolute(&store.spool())?, absolute(&store.objects())?);
         let installed = InstalledCode::of(helper.program());

@@ -63,6 +63,13 @@ impl TableTransaction {
         let before = Found::look(&place)?;
         let layout = layout_digest(shaping, &dataset.schema);
         let is_append = place.sink.mode == WriteMode::Append;
+        if !is_append && before.head.as_ref().is_some_and(|head| head.tells_changes) {
+            return Err(place.refused(
+                "its change data feed is on (`delta.enableChangeDataFeed`): a version that replaces rows would have to say which, and flowc does not \
+                 write that. Use mode=\"append\", or turn the feed off"
+                    .to_owned(),
+            ));
+        }
         let appended = match &before.record {
             Some(record) if is_append || is_done(&place, &before, result) => &record.segments[..],
             _ => &[],

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
@@ -73,9 +73,8 @@ fn if_true(expr: Expr, rows: &LogicalPlan) -> Result<Expr> {
 
 fn exact(of: InSubquery, rows: &LogicalPlan) -> Result<Transformed<Expr>> {
     let InSubquery { expr, subquery, negated } = of;
-    let Some(value) = subquery.subquery.head_output_expr()? else {
-        return Ok(Transformed::no(Expr::InSubquery(InSubquery { expr, subquery, negated })));
-    };
+    // Whatever it is computed from, it is a column above the subquery.
+    let value = Expr::Column(Column::from(subquery.subquery.schema().qualified_field(0)));
     let (value_may_miss, expr_may_miss) =
         (value.nullable(subquery.subquery.schema())?, expr.nullable(rows.schema()).unwrap_or(true));
     let is_there =
