@@ -205,7 +205,7 @@ fn values_are_bound_and_never_pasted() {
 #[test]
 fn mistakes_are_told_with_their_place_and_in_the_words_of_the_database() {
     let project = project();
-    events(&project, 5);
+    let database = events(&project, 5);
     let of = |text: &str| format!("adbc \"sqlite\" uri=\"app.db\" {{ query \"{text}\" }}");
     let cases = [
         ("adbc \"nosuch\" uri=\"app.db\" table=\"events\"".to_owned(), "there is no ADBC driver `nosuch`"),
@@ -214,6 +214,7 @@ fn mistakes_are_told_with_their_place_and_in_the_words_of_the_database() {
         (of("SELECT absent FROM events"), "no such column: absent"),
         (of("SELEC 1"), "near \\\"SELEC\\\": syntax error"),
         (of("SELECT * FROM events WHERE id = ?"), "parameter"),
+        (of("DELETE FROM events RETURNING id"), "attempt to write a readonly database"),
         (
             "adbc \"sqlite\" uri=\"app.db\" table=\"events\" { secret \"NO_SUCH\" }".to_owned(),
             "the secret `NO_SUCH` is missing",
@@ -234,6 +235,8 @@ fn mistakes_are_told_with_their_place_and_in_the_words_of_the_database() {
         assert!(!project.folder().join("out/rows.csv").exists());
     }
     assert!(!project.folder().join("none.db").exists(), "a source makes no database");
+    let left: i64 = database.query_row("SELECT count(*) FROM events", (), |row| row.get(0)).unwrap();
+    assert_eq!(left, 5, "a source writes nothing");
     // Columns that the lock knows already are not asked for again: then the database tells.
     pipeline(&project, TABLE);
     run(&project);
@@ -242,6 +245,20 @@ fn mistakes_are_told_with_their_place_and_in_the_words_of_the_database() {
         let said = failure(&project, "flowc run");
         assert!(said.contains("no such column: flowc_rows.idd"), "{more}: {said}");
     }
+}
+
+#[test]
+fn a_database_that_is_locked_is_waited_for() {
+    let project = project();
+    let database = events(&project, 5);
+    pipeline(&project, TABLE);
+    database.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let locked = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        database.execute_batch("COMMIT").unwrap();
+    });
+    assert_eq!(ran(&run(&project), "big"), 1);
+    locked.join().unwrap();
 }
 
 #[test]
@@ -380,6 +397,9 @@ fn postgresql_is_read_with_exact_types() {
     source(&format!("{{ query \"SELECT id, CAST(place AS text) AS place FROM t WHERE id = $1\"; bind 1; {secret} }}"));
     run(&project);
     assert_eq!(lines(&project, "out.jsonl"), ["{\"id\":1,\"place\":\"10.0.0.1/32\"}"]);
+    source(&format!("{{ query \"DELETE FROM t RETURNING id\"; {secret} }}"));
+    let said = failure(&project, "rm flow.lock; flowc plan");
+    assert!(said.contains("cannot execute DELETE in a read-only transaction"), "{said}");
     // Wrong credentials, and none.
     project.write("password", "wrong");
     source("table=\"t\" { secret \"PGPASSWORD\" file=\"password\" }");

@@ -95,6 +95,18 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Connects, to read alone: SQLite and PostgreSQL refuse statements that write then, also those of functions.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub fn open_to_read(access: Access) -> Result<Self, DatabaseError> {
+        let mut connection = Self::open(access)?;
+        if let Some(statement) = connection.vendor.read_only() {
+            connection.execute(statement, None)?;
+        }
+        Ok(connection)
+    }
+
     /// Whose the database is.
     pub fn vendor(&self) -> &Vendor {
         &self.vendor

@@ -49,6 +49,15 @@ impl Vendor {
         }
     }
 
+    /// The statement after which a connection writes nothing, if the database has one.
+    pub(crate) fn read_only(&self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => Some("PRAGMA query_only = on"),
+            Self::PostgreSql => Some("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"),
+            Self::DuckDb | Self::Other(_) => None,
+        }
+    }
+
     /// Whether tables are made, filled and dropped within a transaction, so that a sink's rows appear in one step.
     pub fn is_transactional(&self) -> bool {
         !matches!(self, Self::Other(_))

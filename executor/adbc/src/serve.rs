@@ -27,6 +27,9 @@ const SQLITE_ROWS: i64 = 1 << 16;
 /// The option for that.
 const SQLITE_BATCH: &str = "adbc.sqlite.query.batch_rows";
 
+/// Has SQLite wait for whoever has locked the database: 30 seconds, in milliseconds.
+const SQLITE_PATIENCE: &str = "PRAGMA busy_timeout = 30000";
+
 /// Bytes of the rows that are sent at once.
 const PIECE: usize = 8 << 20;
 
@@ -296,10 +299,15 @@ fn open(
     };
     let mut driver = load(AdbcVersion::V110).or_else(|error| load(AdbcVersion::V100).map_err(|_| error))?;
     let options = options.into_iter().map(|(name, value)| (OptionDatabase::from(&*name), OptionValue::String(value)));
-    let connection = driver.new_database_with_opts(options)?.new_connection()?;
+    let mut connection = driver.new_database_with_opts(options)?.new_connection()?;
     // A driver that does not say whose it is, is nobody's.
-    let vendor = vendor(&connection).unwrap_or_default();
-    Ok(Open { connection, vendor: Vendor::named(&vendor) })
+    let vendor = Vendor::named(&vendor(&connection).unwrap_or_default());
+    if vendor == Vendor::Sqlite {
+        let mut statement = connection.new_statement()?;
+        statement.set_sql_query(SQLITE_PATIENCE)?;
+        drop(statement.execute()?);
+    }
+    Ok(Open { connection, vendor })
 }
 
 fn vendor(connection: &ManagedConnection) -> Option<String> {

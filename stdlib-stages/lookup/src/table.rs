@@ -2,6 +2,7 @@
 
 use flowc_sdk::HashMap;
 use flowc_sdk::arrow::array::{UInt32Array, new_empty_array};
+use flowc_sdk::arrow::buffer::NullBuffer;
 use flowc_sdk::arrow::compute::take;
 use flowc_sdk::arrow::row::{RowConverter, Rows};
 use flowc_sdk::prelude::*;
@@ -30,9 +31,9 @@ impl Table {
     pub(crate) fn push(&mut self, join: &Join, columns: Vec<ArrayRef>, rows: usize) -> Result<()> {
         let of = |list: &[Column]| list.iter().map(|column| columns[column.index].clone()).collect::<Vec<_>>();
         let keys = of(&join.right);
-        let bytes = self.bytes(&keys)?;
+        let (bytes, nulls) = (self.bytes(&keys)?, nulls(&keys));
         for row in 0..rows {
-            if keys.iter().all(|key| key.is_valid(row)) {
+            if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
                 self.note(bytes.row(row).as_ref(), self.count + row as u32, || shown(join, &keys, row))?;
             }
         }
@@ -70,8 +71,8 @@ impl Table {
 
     /// The table's row for each key; null where there is none. A key with a null in it has none.
     pub(crate) fn find(&self, keys: &[ArrayRef]) -> Result<UInt32Array> {
-        let bytes = self.bytes(keys)?;
-        let find = |row: usize| match keys.iter().all(|key| key.is_valid(row)) {
+        let (bytes, nulls) = (self.bytes(keys)?, nulls(keys));
+        let find = |row: usize| match nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
             true => self.rows.get(bytes.row(row).as_ref()).copied(),
             false => None,
         };
@@ -82,6 +83,12 @@ impl Table {
     pub(crate) fn take(&self, rows: &UInt32Array) -> Result<Vec<ArrayRef>> {
         self.added.iter().map(|column| Ok(take(column, rows, None)?)).collect()
     }
+}
+
+/// Rows with a null in their key, wherever it lies: among the values of a dictionary too.
+fn nulls(keys: &[ArrayRef]) -> Option<NullBuffer> {
+    let nulls: Vec<_> = keys.iter().map(|key| key.logical_nulls()).collect();
+    NullBuffer::union_many(nulls.iter().map(Option::as_ref))
 }
 
 /// A key for people: `id = 3, day = 2024-01-01`.

@@ -51,6 +51,22 @@ fn inner_keeps_rows_with_a_match() {
     assert_eq!(names(&batch), [Some("ann"), Some("bob"), Some("ann")]);
 }
 
+/// Keys may have their nulls beside the values, among them, or be nothing but nulls.
+#[test]
+fn a_null_matches_nothing_wherever_it_lies() {
+    use flowc_sdk::arrow::array::{DictionaryArray, NullArray, UInt8Array};
+
+    let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None]));
+    let within: ArrayRef = Arc::new(DictionaryArray::new(UInt8Array::from(vec![0, 1, 1]), texts.clone()));
+    let beside: ArrayRef = Arc::new(DictionaryArray::new(UInt8Array::from(vec![Some(0), None, None]), texts));
+    for (keys, matched) in [(within, 1), (beside, 1), (Arc::new(NullArray::new(3)) as ArrayRef, 0)] {
+        let batch = |name| RecordBatch::try_from_iter_with_nullable([(name, keys.clone(), true)]).unwrap();
+        let config = json!({"on": [{"left": "left", "right": "right"}]});
+        let rows = testing::run::<Lookup>(&config, &[vec![batch("left")], vec![batch("right")]]).unwrap();
+        assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), matched, "{:?}", keys.data_type());
+    }
+}
+
 #[test]
 fn dictionaries_of_the_tables_batches_become_one() {
     use flowc_sdk::arrow::array::{DictionaryArray, Int8Array};

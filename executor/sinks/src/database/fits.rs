@@ -21,7 +21,8 @@ pub(super) fn check_values(batch: &RecordBatch, key: &[String], vendor: &Vendor)
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
         let misfit = |row: usize, reason: &str| Err(Misfit::new(row, field.name(), reason));
         if key.contains(field.name())
-            && let Some(row) = (0..column.len()).find(|&row| column.is_null(row))
+            && let Some(nulls) = column.logical_nulls()
+            && let Some(row) = (0..column.len()).find(|&row| nulls.is_null(row))
         {
             return misfit(
                 row,
@@ -62,5 +63,26 @@ pub(super) fn check_table(found: &Schema, wanted: &Schema) -> Result<(), String>
             "the table has no column {}; add it there, or select the columns of the table in a stage before",
             lacking.join(", ")
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, DictionaryArray, StringArray, UInt8Array};
+
+    use super::*;
+
+    #[test]
+    fn a_null_in_a_key_is_told_wherever_it_lies() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None]));
+        let within = DictionaryArray::new(UInt8Array::from(vec![0, 1]), texts.clone());
+        let beside = DictionaryArray::new(UInt8Array::from(vec![Some(0), None]), texts.clone());
+        for keys in [texts, Arc::new(within) as ArrayRef, Arc::new(beside)] {
+            let batch = RecordBatch::try_from_iter_with_nullable([("k", keys, true)]).unwrap();
+            assert!(check_values(&batch, &["k".to_owned()], &Vendor::Sqlite).is_err());
+            assert!(check_values(&batch, &[], &Vendor::Sqlite).is_ok());
+        }
     }
 }

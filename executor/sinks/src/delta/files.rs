@@ -172,9 +172,9 @@ impl<'f> FileSet<'f> {
             let (column, field) = (rows.column(place), self.layout.schema.field(place));
             let failed = |error: ArrowError| SinkError::batch(self.shown, &error);
             let options = FormatOptions::new().with_display_error(false).with_timestamp_format(Some(LOCAL_TIME));
-            let texts = ArrayFormatter::try_new(column, &options).map_err(failed)?;
+            let (texts, nulls) = (ArrayFormatter::try_new(column, &options).map_err(failed)?, column.logical_nulls());
             for (row, values) in values.iter_mut().enumerate() {
-                let text = match column.is_null(row) {
+                let text = match nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
                     true => None,
                     false => Some(texts.value(row).try_to_string().map_err(failed)?),
                 };

@@ -46,7 +46,7 @@ impl DatabaseSource {
 
     fn connect(&self) -> Result<Connection, SourceError> {
         let access = access(&self.source.database, &self.base, false).map_err(|error| self.failed(error))?;
-        Connection::open(access).map_err(|error| self.failed(error))
+        Connection::open_to_read(access).map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: DatabaseError) -> SourceError {
