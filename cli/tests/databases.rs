@@ -398,7 +398,7 @@ fn postgresql_is_read_with_exact_types() {
     run(&project);
     assert_eq!(lines(&project, "out.jsonl"), ["{\"id\":1,\"place\":\"10.0.0.1/32\"}"]);
     source(&format!("{{ query \"DELETE FROM t RETURNING id\"; {secret} }}"));
-    let said = failure(&project, "rm flow.lock; flowc plan");
+    let said = failure(&project, "rm flow.lock; flowc run");
     assert!(said.contains("cannot execute DELETE in a read-only transaction"), "{said}");
     // Wrong credentials, and none.
     project.write("password", "wrong");
