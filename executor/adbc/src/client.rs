@@ -95,10 +95,11 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Connects, to read alone: SQLite and PostgreSQL refuse statements that write then, also those of functions.
+    /// Connects as [`Connection::open`] does, and has the database refuse all that writes: statements, and functions that a query calls. SQLite and
+    /// PostgreSQL can; others run what they are told.
     ///
     /// # Errors
-    /// As [`Connection::open`].
+    /// As [`Connection::open`], or if the database can't be told to refuse.
     pub fn open_to_read(access: Access) -> Result<Self, DatabaseError> {
         let mut connection = Self::open(access)?;
         if let Some(statement) = connection.vendor.read_only() {

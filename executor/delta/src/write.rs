@@ -67,8 +67,8 @@ pub struct Head {
     pub partition_by: Vec<String>,
     /// The number of the last change of who asks.
     pub applied: Option<i64>,
-    /// Whether the table tells which rows each version has changed (`delta.enableChangeDataFeed`). Then files can't be added and leave in one
-    /// version.
+    /// Whether the table tells which rows each version has changed (`delta.enableChangeDataFeed`). Then one version can't add files and
+    /// remove others.
     pub tells_changes: bool,
 }
 

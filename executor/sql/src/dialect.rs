@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-/// How statements are read.
+/// The dialect that all statements are parsed in.
 pub(crate) const DIALECT: &dyn Dialect = &Postgres(PostgreSqlDialect {});
 
 /// How strongly a sign binds: more than all operators between two values, less than `::` and `[]`.

@@ -15,13 +15,13 @@ use crate::remembered::CODE;
 /// Where Cargo keeps what builds have in common.
 const TARGET: &str = "target";
 
-/// What builds crates.
+/// Builds the crates of `rust` stages, and keeps in a store what came of it.
 pub(super) struct Crates {
     store: Store,
 }
 
 impl Crates {
-    /// Builds are kept in a store.
+    /// A builder that keeps its builds in this store.
     pub(super) fn new(store: &Store) -> Self {
         Self { store: store.clone() }
     }

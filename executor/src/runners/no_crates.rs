@@ -8,16 +8,19 @@ use flowc_planner::plan::Code;
 use flowc_runner::{CodeContext, Located, not_built};
 use flowc_store::Store;
 
-/// Builds nothing.
+/// In the place of the builder: refuses each crate.
 pub(super) struct Crates;
 
 impl Crates {
-    /// Nothing is kept.
+    /// A builder that keeps nothing in the store.
     pub(super) fn new(_: &Store) -> Self {
         Self
     }
 
-    /// Says what is missing.
+    /// Refuses the crate.
+    ///
+    /// # Errors
+    /// Always: the feature is missing.
     pub(super) fn locate(
         &self,
         _: &Code,
