@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::builder::{FixedSizeBinaryBuilder, Int32Builder};
 use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, DictionaryArray, ListArray, MapArray, StringArray, StructArray};
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{ArrowError, DataType, Field, TimeUnit};
@@ -189,9 +190,10 @@ fn exactly(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, Unfit> {
     let there_and_back = |array: &ArrayRef| {
         let there = cast_with_options(array, to, &options).ok()?;
         let back = cast_with_options(&there, array.data_type(), &options).ok()?;
-        // A zone of another name is the same instant.
         let same = match (back.data_type(), array.data_type()) {
+            // A zone of another name is the same instant.
             (DataType::Timestamp(..), DataType::Timestamp(..)) => instants(&back)? == instants(array)?,
+            (from, _) if from.is_floating() => floats_are_equal(&back, array)?,
             _ => *back == **array,
         };
         same.then_some(there)
@@ -208,6 +210,15 @@ fn instants(times: &ArrayRef) -> Option<ArrayRef> {
     let DataType::Timestamp(unit, _) = times.data_type() else { return None };
     let unit: TimeUnit = *unit;
     arrow_cast::cast(times, &DataType::Timestamp(unit, None)).ok()
+}
+
+/// Whether floats of one type have equal bits, or are both no number: a conversion may change the bits of a NaN.
+fn floats_are_equal(one: &ArrayRef, other: &ArrayRef) -> Option<bool> {
+    let wide = |floats: &ArrayRef| arrow_cast::cast(floats, &DataType::Float64).ok();
+    let (one, other) = (wide(one)?, wide(other)?);
+    let bits = |float: f64| if float.is_nan() { f64::NAN.to_bits() } else { float.to_bits() };
+    let bits = |floats: &ArrayRef| floats.as_primitive::<Float64Type>().unary::<_, UInt64Type>(bits);
+    Some(bits(&one) == bits(&other))
 }
 
 /// Texts as symbols of an enum.
@@ -250,4 +261,45 @@ fn uuids(array: &ArrayRef) -> Result<ArrayRef, Unfit> {
         }
     }
     Ok(Arc::new(all.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::types::Float16Type;
+    use arrow_array::{Float16Array, Float32Array, Float64Array};
+    use arrow_buffer::Buffer;
+
+    use super::*;
+
+    fn written(floats: ArrayRef, data_type: DataType) -> Result<ArrayRef, usize> {
+        to_native(&floats, &Field::new("x", data_type, true)).map_err(|unfit| unfit.row)
+    }
+
+    #[test]
+    fn every_half_is_written_in_wider_floats() {
+        let halves = Buffer::from_vec((0..=u16::MAX).collect::<Vec<u16>>());
+        let halves = Float16Array::new(halves.into(), None);
+        for wide in [DataType::Float32, DataType::Float64] {
+            let there = written(Arc::new(halves.clone()), wide).unwrap();
+            let back = arrow_cast::cast(&there, &DataType::Float16).unwrap();
+            let back = back.as_primitive::<Float16Type>();
+            for (half, back) in halves.values().iter().zip(back.values()) {
+                assert!(half.to_bits() == back.to_bits() || half.is_nan() && back.is_nan(), "{half:?} {back:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_fits_narrower_floats_whatever_its_bits() {
+        let quiet = f64::from_bits(f64::NAN.to_bits() | 1);
+        let floats = [Some(0.5), None, Some(-0.0), Some(f64::NEG_INFINITY), Some(quiet), Some(-quiet)];
+        let narrow = written(Arc::new(Float64Array::from(floats.to_vec())), DataType::Float32).unwrap();
+        let narrow: &Float32Array = narrow.as_primitive();
+        assert_eq!(
+            narrow.iter().map(|float| float.is_some_and(f32::is_nan)).collect::<Vec<_>>(),
+            [false, false, false, false, true, true]
+        );
+        let rounded = Float64Array::from(vec![Some(quiet), Some(0.1)]);
+        assert_eq!(written(Arc::new(rounded), DataType::Float32).unwrap_err(), 1);
+    }
 }
