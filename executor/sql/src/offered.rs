@@ -5,12 +5,13 @@ use std::ops::ControlFlow;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, Query, Select, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor, VisitMut,
-    VisitorMut,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+    ObjectName, Query, Select, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor, Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use crate::problems::wrong;
+use crate::rules::AT_TIME_ZONE;
 
 /// Checks a statement, and rewrites `= ANY` and `<> ALL`.
 ///
@@ -38,6 +39,7 @@ impl VisitorMut for Offered {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        rewrite_zone(expr);
         flow(check_chain(expr).and_then(|()| rewrite_quantified(expr)))
     }
 }
@@ -236,6 +238,29 @@ fn rewrite_quantified(expr: &mut Expr) -> Result<()> {
     };
     *expr = Expr::InSubquery { expr: left.clone(), subquery: subquery.clone(), negated };
     Ok(())
+}
+
+/// The engine takes `AT TIME ZONE` for a cast that keeps the zone.
+fn rewrite_zone(expr: &mut Expr) {
+    if let Expr::AtTimeZone { timestamp, time_zone } = expr {
+        let args = [timestamp, time_zone]
+            .map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(std::mem::replace(arg, Expr::value(Value::Null)))));
+        let args = FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: args.into(),
+            clauses: Vec::new(),
+        });
+        *expr = Expr::Function(Function {
+            name: ObjectName::from(vec![Ident::with_quote('"', AT_TIME_ZONE)]),
+            uses_odbc_syntax: false,
+            parameters: FunctionArguments::None,
+            args,
+            filter: None,
+            null_treatment: None,
+            over: None,
+            within_group: Vec::new(),
+        });
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::config::Dialect;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::registry::FunctionRegistry;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::optimizer::Analyzer;
@@ -14,7 +15,8 @@ use flowc_sql_process::query::{CATALOG, SCHEMA};
 
 use crate::memory::QueryMemory;
 use crate::rules::{
-    CHECKED_ARITHMETIC, MixedNumbers, ONE_NAN, ONE_ZERO, OrderedLimits, ROUNDED_CASTS, ThreeValues, TieBreakers,
+    CHECKED_ARITHMETIC, IntervalArithmetic, MixedNumbers, ONE_NAN, ONE_ZERO, OrderedLimits, ROUNDED_CASTS, TIME_CASTS,
+    ThreeValues, TieBreakers, at_time_zone,
 };
 use crate::{extremes, sums};
 
@@ -49,6 +51,7 @@ pub(crate) fn session(room: &Room) -> Result<SessionContext> {
         .with_runtime_env(room.runtime.clone().map_or_else(|| runtime(room.memory), Ok)?)
         .with_default_features()
         .with_analyzer_rules(rules)
+        .with_analyzer_rule(Arc::new(TIME_CASTS))
         .with_analyzer_rule(Arc::new(ThreeValues))
         .with_analyzer_rule(Arc::new(ONE_NAN))
         .with_analyzer_rule(Arc::new(ONE_ZERO))
@@ -57,7 +60,9 @@ pub(crate) fn session(room: &Room) -> Result<SessionContext> {
         .with_analyzer_rule(Arc::new(OrderedLimits))
         .with_physical_optimizer_rule(Arc::new(TieBreakers))
         .build();
-    let context = SessionContext::new_with_state(state);
+    let mut context = SessionContext::new_with_state(state);
+    context.register_expr_planner(Arc::new(IntervalArithmetic))?;
+    context.register_udf(at_time_zone());
     sums::functions().into_iter().chain(extremes::functions()).for_each(|function| context.register_udaf(function));
     Ok(context)
 }

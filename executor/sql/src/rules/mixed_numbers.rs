@@ -18,6 +18,8 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
+use super::{intervals, times};
+
 /// Functions whose arguments get one type.
 const OF_ONE_TYPE: [&str; 7] = ["coalesce", "nvl", "nvl2", "nullif", "greatest", "least", "make_array"];
 
@@ -46,7 +48,10 @@ fn coerced(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let names = NamePreserver::new(&node);
     node.map_expressions(|expr| {
         let name = names.save(&expr);
-        let expr = expr.transform_up(|expr| with_floats(expr, &schema)?.transform_data(|expr| engine.f_up(expr)))?;
+        let expr = expr.transform_up(|expr| {
+            let expr = times::mended(expr, &schema)?.transform_data(|expr| with_floats(expr, &schema))?;
+            expr.transform_data(|expr| engine.f_up(expr))
+        })?;
         Ok(expr.update_data(|expr| name.restore(expr)))
     })?
     .map_data(|node| match node {
@@ -55,7 +60,11 @@ fn coerced(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         other => Ok(other),
     })?
     .map_data(|node| engine.coerce_plan(node))?
-    .map_data(LogicalPlan::recompute_schema)
+    .map_data(LogicalPlan::recompute_schema)?
+    .map_data(|node| {
+        intervals::check(&node)?;
+        Ok(node)
+    })
 }
 
 fn with_floats(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -87,7 +96,7 @@ fn changed<T>(is_changed: bool, data: T) -> Transformed<T> {
     if is_changed { Transformed::yes(data) } else { Transformed::no(data) }
 }
 
-fn compares(op: Operator) -> bool {
+pub(super) fn compares(op: Operator) -> bool {
     use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
     matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
 }
@@ -229,7 +238,7 @@ impl<'e> Number<'e> {
 }
 
 /// The value of an expression of the statement's own numbers.
-fn constant(expr: &Expr) -> Option<ScalarValue> {
+pub(super) fn constant(expr: &Expr) -> Option<ScalarValue> {
     let expr = expr.clone().unalias_nested().data;
     match expr {
         Expr::Literal(value, _) => Some(value),
