@@ -171,7 +171,10 @@ fn check_types(format: &Format, schema: &Schema) -> Result<(), SinkError> {
     let columns: Vec<_> = unfit.map(|field| (field.name().clone(), field.data_type().clone())).collect();
     match columns.is_empty() {
         true => Ok(()),
-        false => Err(SinkError::Type { columns, format: format.name(), advice: advice(format) }),
+        false => {
+            let advice = advice(format, &columns);
+            Err(SinkError::Type { columns, format: format.name(), advice })
+        }
     }
 }
 
@@ -210,8 +213,14 @@ fn check_names(format: &Format, column: &str, fields: Vec<&Field>) -> Result<(),
     fields.into_iter().try_for_each(|field| check_names(format, column, children(field.data_type())))
 }
 
-fn advice(format: &Format) -> &'static str {
+fn advice(format: &Format, columns: &[(String, DataType)]) -> &'static str {
+    let is_span = |data_type: &DataType| matches!(data_type, DataType::Duration(_) | DataType::Interval(_));
+    let has_span = columns.iter().any(|(_, data_type)| has(data_type, &is_span));
     match format {
+        Format::Csv(_) | Format::JsonLines | Format::Lines | Format::Parquet if has_span => {
+            "write arrow, or turn the values into text or numbers in a stage before the sink: in SQL `extract(epoch FROM ...)` \
+             has the seconds of a duration"
+        }
         Format::Parquet => "write arrow, or turn the values into another type in a stage before the sink",
         Format::Arrow => "write parquet, or turn the dictionaries into plain values in a stage before the sink",
         _ => "write parquet or arrow, or turn the values into text in a stage before the sink",

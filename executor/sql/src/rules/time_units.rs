@@ -10,7 +10,7 @@ use datafusion::logical_expr::expr::{Cast, WindowFunction};
 use datafusion::logical_expr::{Expr, ExprSchemable, TryCast, WindowFrameBound, WindowFrameUnits};
 
 use super::expressions::ExpressionRule;
-use super::intervals::{interval_of, parsed};
+use super::intervals::{interval_of, parsed, refused};
 use super::made::Made;
 use super::mixed_numbers::constant;
 
@@ -163,20 +163,35 @@ pub(super) fn for_unit(time: Expr, kind: &DataType, unit: TimeUnit, is_days: boo
     }
 }
 
-/// A window whose frame reaches as far as its bounds say: what it is ordered by is as fine as they are.
+/// A window whose frame reaches as far as its bounds say: what it is ordered by is as fine as they are. Differences are ordered as numbers, since
+/// the engine has no frames over them.
+///
+/// # Errors
+/// If a frame reaches over differences.
 pub(super) fn with_fine_frame(mut call: Box<WindowFunction>, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let frame = &call.params.window_frame;
-    let bounds = [&frame.start_bound, &frame.end_bound];
-    let reach = |bound: &&WindowFrameBound| match bound {
-        WindowFrameBound::Preceding(value) | WindowFrameBound::Following(value) if !value.is_null() => parsed(value),
-        _ => None,
-    };
-    let reaches: Vec<_> = bounds.iter().filter_map(reach).collect();
-    let (true, [by]) = (frame.units == WindowFrameUnits::Range && !reaches.is_empty(), &mut call.params.order_by[..])
-    else {
+    let (true, [by]) = (frame.units == WindowFrameUnits::Range, &mut call.params.order_by[..]) else {
         return Ok(Transformed::no(Expr::WindowFunction(call)));
     };
+    let reach = |bound: &WindowFrameBound| match bound {
+        WindowFrameBound::Preceding(value) | WindowFrameBound::Following(value) if !value.is_null() => {
+            Some(value.clone())
+        }
+        _ => None,
+    };
+    let reaches: Vec<ScalarValue> = [&frame.start_bound, &frame.end_bound].into_iter().filter_map(reach).collect();
     let kind = by.expr.get_type(schema)?;
+    if matches!(kind, DataType::Duration(_)) {
+        if !reaches.is_empty() {
+            return refused("a frame with `RANGE`");
+        }
+        by.expr = Expr::Cast(Cast::new(Box::new(std::mem::take(&mut by.expr)), DataType::Int64));
+        return Ok(Transformed::yes(Expr::WindowFunction(call)));
+    }
+    let reaches: Vec<_> = reaches.iter().filter_map(parsed).collect();
+    if reaches.is_empty() {
+        return Ok(Transformed::no(Expr::WindowFunction(call)));
+    }
     let unit = reaches.iter().map(|reach| unit_of_nanos(reach.nanoseconds)).fold(TimeUnit::Second, finer);
     let is_days = reaches.iter().all(|reach| reach.nanoseconds == 0);
     by.expr = for_unit(std::mem::take(&mut by.expr), &kind, unit, is_days);

@@ -9,9 +9,9 @@ use datafusion::logical_expr::{Between, BinaryExpr, Expr, ExprSchemable, Operato
 
 use super::intervals::{interval_of, is_span, length, parsed, refused};
 use super::mixed_numbers::{compares, constant};
-use super::time_parts;
-use super::time_patterns;
 use super::time_units::{finer, for_unit, unit_of_interval, with_exact_literals, with_fine_frame};
+use super::zones::AT_TIME_ZONE;
+use super::{time_parts, time_patterns, zones};
 
 /// What takes an expression's place.
 ///
@@ -117,6 +117,10 @@ fn reached(time: Expr, kind: &DataType, span: &Expr, of_span: &DataType) -> Expr
 
 fn called(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match call.name() {
+        AT_TIME_ZONE => {
+            call.args.get(1).map_or(Ok(()), zones::check)?;
+            Ok(Transformed::no(Expr::ScalarFunction(call)))
+        }
         "date_part" => time_parts::part(call, schema),
         "to_char"
         | "to_date"

@@ -9,7 +9,7 @@ use arrow_schema::{DataType, TimeUnit};
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeDelta, TimeZone};
 use datafusion::arrow::compute::cast;
 use datafusion::common::{Result, exec_datafusion_err, exec_err, plan_err};
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{Expr, ScalarUDF};
 
 use super::made::Made;
 use super::time_units::per_second;
@@ -28,6 +28,17 @@ pub(crate) fn at_time_zone() -> ScalarUDF {
         let zones = cast(zones, &DataType::Utf8)?;
         moved(times, zones.as_string::<i32>().iter())
     }))
+}
+
+/// Checks a zone that the statement itself has.
+///
+/// # Errors
+/// If there is no such zone.
+pub(super) fn check(zone: &Expr) -> Result<()> {
+    match zone {
+        Expr::Literal(value, _) => value.try_as_str().flatten().map_or(Ok(()), |name| named(name).map(|_| ())),
+        _ => Ok(()),
+    }
 }
 
 fn returned(types: &[DataType]) -> Result<DataType> {

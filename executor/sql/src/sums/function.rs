@@ -62,6 +62,9 @@ impl AggregateUDFImpl for Function {
             DataType::Decimal32(precision, scale)
             | DataType::Decimal64(precision, scale)
             | DataType::Decimal128(precision, scale) => DataType::Decimal128(*precision, *scale),
+            DataType::Duration(_) | DataType::Interval(_) => {
+                return plan_err!("`{0}` takes numbers; take it of seconds: `{0}(extract(epoch FROM ...))`", self.name);
+            }
             other => return plan_err!("`{}` takes numbers, not {other}", self.name),
         };
         Ok(vec![taken])

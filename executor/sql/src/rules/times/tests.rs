@@ -113,6 +113,8 @@ fn intervals_are_compared_by_their_length() {
         ("(SELECT count(*) FROM t a JOIN t b ON a.v > b.i)", "1 1"),
         ("(SELECT count(*) FROM t a JOIN t b ON a.i = b.i AND b.i > INTERVAL '24 hours')", "1 1"),
         ("v > '1 day'", "true false"),
+        ("rank() OVER (ORDER BY v)", "2 1"),
+        ("count(*) OVER (PARTITION BY v)", "1 1"),
         ("i = '24 hours'", "true false"),
         ("(SELECT max(v) FROM t) > INTERVAL '1 day'", "true true"),
     ]);
@@ -125,6 +127,11 @@ fn intervals_are_compared_by_their_length() {
         ("SELECT count(DISTINCT i) FROM t", "of intervals"),
         ("SELECT row_number() OVER (ORDER BY i) FROM t", "of intervals"),
         ("SELECT row_number() OVER (PARTITION BY i ORDER BY id) FROM t", "of intervals"),
+        (
+            "SELECT count(*) OVER (ORDER BY v RANGE BETWEEN INTERVAL '1 hour' PRECEDING AND CURRENT ROW) FROM t",
+            "`RANGE` of",
+        ),
+        ("SELECT avg(v) FROM t", "`avg(extract(epoch FROM ...))`"),
         ("SELECT greatest(i, INTERVAL '1 day') FROM t", "`greatest` and `least` of intervals"),
         ("SELECT nullif(i, INTERVAL '1 day') FROM t", "`nullif` of intervals"),
         ("SELECT a.id FROM t a JOIN t b USING (i)", "`JOIN` of intervals"),
