@@ -64,6 +64,32 @@ STATEMENTS = {
     "conditional": ("t", "SELECT id, CASE WHEN n > 0 THEN 'up' WHEN n < 0 THEN 'down' END AS way, coalesce(x, 0.5) AS x FROM t"),
     "texts": ("t", "SELECT id, substr(g, 1, 1) AS f, length(g) AS l, g || '-' || g AS gg, g LIKE 'a%' AS like_a FROM t"),
     "dates": ("t", "SELECT id, extract(year FROM day) AS y, extract(month FROM day) AS m, date_trunc('hour', ts) AS h FROM t"),
+    "span_compared": (
+        "t",
+        "SELECT id, ts - TIMESTAMP '2020-02-01 00:00:00' > INTERVAL '10 days' AS a, INTERVAL '36 hours' <= day - ts AS e, "
+        "ts - TIMESTAMP '2020-02-01 00:00:00' BETWEEN INTERVAL '-1 month' AND INTERVAL '36 hours' AS c, "
+        "coalesce(ts - day, INTERVAL '1 day') < INTERVAL '1 day 1 second' AS d FROM t",
+    ),
+    "span_joined": (
+        "t",
+        "SELECT a.id, b.id AS other FROM t a JOIN t b ON a.k = b.k AND a.ts - b.ts BETWEEN INTERVAL '-1 hour' AND INTERVAL '5 hours'",
+    ),
+    "span_parts": (
+        "t",
+        "SELECT id, extract(day FROM ts - TIMESTAMP '2020-02-01 00:00:00') AS d, extract(hour FROM ts - TIMESTAMP '2020-02-01 00:00:00') AS h, "
+        "extract(minute FROM TIMESTAMP '2020-02-01 00:00:00' - ts) AS m, extract(epoch FROM ts) AS e, "
+        "extract(epoch FROM ts - TIMESTAMP '2020-02-01 00:00:00') AS de FROM t",
+    ),
+    "dates_moved": (
+        "t",
+        "SELECT id, day + INTERVAL '36 hours' AS a, day - INTERVAL '1 hour' AS e, day + INTERVAL '90 minutes' > ts AS c, "
+        "ts + INTERVAL '1 hour' * k AS d FROM t WHERE day + INTERVAL '12 hours' > TIMESTAMP '2020-01-10 11:00:00'",
+    ),
+    "zoned": (
+        "t",
+        "SELECT id, ts AT TIME ZONE 'Europe/Rome' AT TIME ZONE 'America/New_York' AS a, "
+        "extract(hour FROM ts AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Rome') AS h FROM t",
+    ),
     "casts": ("t", "SELECT id, CAST(n AS VARCHAR) AS s, CAST(k AS DOUBLE) AS f, CAST(d AS DECIMAL(20,4)) AS e FROM t"),
     "whole": (
         "t",

@@ -10,7 +10,7 @@ use arrow_schema::{DataType, TimeUnit};
 use datafusion::arrow::compute::cast;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err, plan_err};
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::{Expr, ExprSchemable};
 
 use super::intervals::{is_span, justified};
@@ -78,6 +78,8 @@ pub(super) fn part(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transf
         kind,
         DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 | DataType::Time32(_) | DataType::Time64(_)
     );
+    // The engine reads texts as times.
+    let is_text = matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     let apply = match part {
         Some(part) if is_span(&kind) => part,
         None if is_span(&kind) => {
@@ -85,7 +87,7 @@ pub(super) fn part(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transf
                 "an interval has no `{name}`; it has epoch, year, quarter, month, day, hour, minute, second, millisecond and microsecond"
             );
         }
-        Some(part @ (Part::Epoch | Part::Second | Part::Millisecond)) if is_time => part,
+        Some(part @ (Part::Epoch | Part::Second | Part::Millisecond)) if is_time || is_text => part,
         _ => return Ok(Transformed::no(Expr::ScalarFunction(call))),
     };
     let result = match apply {
@@ -93,6 +95,8 @@ pub(super) fn part(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transf
         _ => DataType::Float64,
     };
     let of = call.args.pop().unwrap_or_else(|| Expr::Literal(ScalarValue::Null, None));
+    let of =
+        if is_text { Expr::Cast(Cast::new(Box::new(of), DataType::Timestamp(TimeUnit::Nanosecond, None))) } else { of };
     let made = Made::call(apply.name(), vec![of], result, move |args| {
         let [of] = args else { return exec_err!("a part is taken of one value") };
         match is_span(of.data_type()) {

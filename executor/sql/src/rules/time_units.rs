@@ -1,11 +1,14 @@
 //! Times in seconds, milliseconds, microseconds and nanoseconds meet in the finest of their units. The engine takes a finer literal for one
 //! of the column's unit, and looks through casts of columns for that.
 
-use arrow_array::{Array, ArrayRef};
+use std::sync::Arc;
+
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, cast::AsArray};
 use arrow_schema::{DataType, TimeUnit};
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{DFSchema, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::expr::{Cast, WindowFunction};
 use datafusion::logical_expr::{Expr, ExprSchemable, TryCast, WindowFrameBound, WindowFrameUnits};
 
@@ -44,7 +47,7 @@ fn exact(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let from = inner.get_type(schema)?;
     let made = match (&from, field.data_type()) {
         (DataType::Timestamp(one, _), DataType::Timestamp(unit, _)) if one != unit => {
-            in_unit(*inner, &from, field.data_type(), tries)
+            in_unit(*inner, field.data_type(), tries)
         }
         (DataType::Duration(_), DataType::Interval(_)) => interval_of(*inner, &from),
         _ if tries => return Ok(Transformed::no(Expr::TryCast(TryCast { expr: inner, field }))),
@@ -54,32 +57,29 @@ fn exact(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 }
 
 /// A timestamp in another unit. What does not fit is an error, or null if it is only tried; to a coarser unit it is rounded.
-fn in_unit(expr: Expr, from: &DataType, to: &DataType, tries: bool) -> Expr {
-    let result = to.clone();
+fn in_unit(expr: Expr, to: &DataType, tries: bool) -> Expr {
     let name = format!("{}to_timestamp_{to}", if tries { "try_" } else { "" });
-    let from = from.clone();
+    let result = to.clone();
     Made::call(name, vec![expr], to.clone(), move |args| {
-        let [time] = args else {
-            return Ok(args.first().cloned().unwrap_or_else(|| arrow_array::new_empty_array(&result)));
-        };
-        let options = datafusion::arrow::compute::CastOptions { safe: tries, ..Default::default() };
-        let time = rounded(time, &from, &result)?;
-        Ok(datafusion::arrow::compute::cast_with_options(&time, &result, &options)?)
+        let [time] = args else { return internal_err!("a time is needed") };
+        let options = CastOptions { safe: tries, ..Default::default() };
+        Ok(cast_with_options(&rounded(time, &result)?, &result, &options)?)
     })
 }
 
 /// Times that lose no part of the other unit when they are cut: half of it goes up.
-fn rounded(time: &ArrayRef, from: &DataType, to: &DataType) -> Result<ArrayRef> {
-    let (DataType::Timestamp(one, _), DataType::Timestamp(unit, _)) = (from, to) else { return Ok(time.clone()) };
+fn rounded(time: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    let (DataType::Timestamp(one, _), DataType::Timestamp(unit, _)) = (time.data_type(), to) else {
+        return Ok(time.clone());
+    };
     let size = per_second(*one) / per_second(*unit);
     if size <= 1 {
         return Ok(time.clone());
     }
     let values = cast(time, &DataType::Int64)?;
-    let values = arrow_array::cast::AsArray::as_primitive::<arrow_array::types::Int64Type>(&values);
-    let whole = values.unary::<_, arrow_array::types::Int64Type>(|value| {
-        value.saturating_add(size / 2).div_euclid(size).saturating_mul(size)
-    });
+    let values = values.as_primitive::<Int64Type>();
+    let whole =
+        values.unary::<_, Int64Type>(|value| value.saturating_add(size / 2).div_euclid(size).saturating_mul(size));
     Ok(cast(&whole, time.data_type())?)
 }
 
@@ -90,7 +90,7 @@ fn unit_of_nanos(nanos: i64) -> TimeUnit {
 }
 
 /// A literal, in the coarsest unit that has all of it.
-fn exact_literal(value: &ScalarValue, zone: Option<&std::sync::Arc<str>>) -> Option<(TimeUnit, ScalarValue)> {
+fn exact_literal(value: &ScalarValue, zone: Option<&Arc<str>>) -> Option<(TimeUnit, ScalarValue)> {
     let cast = |unit| value.cast_to(&DataType::Timestamp(unit, zone.cloned())).ok().filter(|value| !value.is_null());
     let (finest, time) = UNITS.into_iter().rev().find_map(|unit| Some((unit, cast(unit)?)))?;
     let nanos = match time {
@@ -149,7 +149,7 @@ pub(super) fn unit_of_interval(interval: &Expr) -> TimeUnit {
 pub(super) fn for_unit(time: Expr, kind: &DataType, unit: TimeUnit, is_days: bool) -> Expr {
     match kind {
         DataType::Timestamp(own, zone) if per_second(*own) < per_second(unit) => {
-            in_unit(time, kind, &DataType::Timestamp(unit, zone.clone()), false)
+            in_unit(time, &DataType::Timestamp(unit, zone.clone()), false)
         }
         DataType::Date32 | DataType::Date64 if !is_days => {
             let unit = finer(unit, TimeUnit::Microsecond);
