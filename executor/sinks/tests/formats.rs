@@ -9,7 +9,7 @@ use std::io::{BufReader, Read};
 use std::sync::Arc;
 
 use arrow_array::{Array, BinaryArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use arrow_select::concat::concat_batches;
 use common::*;
 use flowc_planner::plan::{Compression, CsvDialect, Format, Target};
@@ -123,6 +123,16 @@ fn all_columns_that_a_format_cannot_hold_are_told_at_once() {
     let expected = "columns `a` (List(Int64)), `c` (Binary) have types that csv can't hold; write parquet or arrow, or turn \
                     the values into text in a stage before the sink";
     assert_eq!(error, expected);
+}
+
+#[test]
+fn of_a_duration_it_is_said_how_its_seconds_are_written() {
+    let field = Field::new("took", DataType::Duration(TimeUnit::Microsecond), true);
+    let schema = Schema::new(vec![field]);
+    for format in [csv(), Format::JsonLines, Format::Parquet] {
+        let error = check(&file("x", format), &schema).unwrap_err().to_string();
+        assert!(error.contains("write arrow, or turn") && error.contains("extract(epoch FROM ...)"), "{error}");
+    }
 }
 
 #[test]

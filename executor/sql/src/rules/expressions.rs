@@ -2,11 +2,12 @@
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
 /// Gives what takes an expression's place, with the columns that the expression may name.
 type Rewrite = fn(Expr, &DFSchema) -> Result<Transformed<Expr>>;
@@ -46,4 +47,23 @@ fn rewritten(plan: LogicalPlan, rewrite: Rewrite) -> Result<LogicalPlan> {
         })
     })?;
     rewritten.data.recompute_schema()
+}
+
+/// Whether an operator compares values.
+pub(super) fn compares(op: Operator) -> bool {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+}
+
+/// The value of an expression of the statement's own values.
+pub(super) fn constant(expr: &Expr) -> Option<ScalarValue> {
+    let expr = expr.clone().unalias_nested().data;
+    match expr {
+        Expr::Literal(value, _) => Some(value),
+        expr if expr.any_column_refs() => None,
+        expr => match ExprSimplifier::new(Default::default()).simplify(expr) {
+            Ok(Expr::Literal(value, _)) => Some(value),
+            _ => None,
+        },
+    }
 }

@@ -19,7 +19,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::made::Made;
-use super::time_units::{finer, per_second};
+use super::units::{finer, per_second};
 
 /// Nanoseconds of a day.
 const DAY: i64 = 86_400_000_000_000;

@@ -12,12 +12,12 @@ use datafusion::logical_expr::expr_rewriter::{NamePreserver, coerce_plan_expr_fo
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    Between, BinaryExpr, Expr, ExprSchemable, Join, LogicalPlan, Operator, Projection, Subquery, Union,
+    Between, BinaryExpr, Expr, ExprSchemable, Join, LogicalPlan, Projection, Subquery, Union,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
+use super::expressions::{compares, constant};
 use super::{intervals, times};
 
 /// Functions whose arguments get one type.
@@ -94,11 +94,6 @@ fn with_floats(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 
 fn changed<T>(is_changed: bool, data: T) -> Transformed<T> {
     if is_changed { Transformed::yes(data) } else { Transformed::no(data) }
-}
-
-pub(super) fn compares(op: Operator) -> bool {
-    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
-    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
 }
 
 fn in_case(case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -234,19 +229,6 @@ impl<'e> Number<'e> {
             matches!(made, Some(ScalarValue::Float64(Some(made))) if (made - value).abs() <= SAME * value.abs())
         };
         decimals.iter().all(is_same)
-    }
-}
-
-/// The value of an expression of the statement's own numbers.
-pub(super) fn constant(expr: &Expr) -> Option<ScalarValue> {
-    let expr = expr.clone().unalias_nested().data;
-    match expr {
-        Expr::Literal(value, _) => Some(value),
-        expr if expr.any_column_refs() => None,
-        expr => match ExprSimplifier::new(Default::default()).simplify(expr) {
-            Ok(Expr::Literal(value, _)) => Some(value),
-            _ => None,
-        },
     }
 }
 

@@ -17,6 +17,7 @@ mod time_parts;
 mod time_patterns;
 mod time_units;
 mod times;
+mod units;
 mod zeros;
 mod zones;
 

@@ -15,7 +15,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable};
 
 use super::intervals::{is_span, justified};
 use super::made::Made;
-use super::time_units::per_second;
+use super::units::per_second;
 
 /// Nanoseconds of a second.
 const SECOND: i64 = 1_000_000_000;

@@ -12,31 +12,16 @@ use datafusion::common::{DFSchema, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::expr::{Cast, WindowFunction};
 use datafusion::logical_expr::{Expr, ExprSchemable, TryCast, WindowFrameBound, WindowFrameUnits};
 
-use super::expressions::ExpressionRule;
+use super::expressions::{ExpressionRule, constant};
 use super::intervals::{interval_of, parsed, refused};
 use super::made::Made;
-use super::mixed_numbers::constant;
+use super::units::{finer, per_second};
 
 /// Casts that change the unit of a time, as functions of their own: the engine compares through casts, and cuts the literal on the other side.
 /// Casts of differences to intervals have days, as PostgreSQL's differences have.
 pub(crate) const TIME_CASTS: ExpressionRule = ExpressionRule::new("time_casts", exact);
 
 const UNITS: [TimeUnit; 4] = [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond];
-
-/// How many of a unit are a second.
-pub(super) fn per_second(unit: TimeUnit) -> i64 {
-    match unit {
-        TimeUnit::Second => 1,
-        TimeUnit::Millisecond => 1_000,
-        TimeUnit::Microsecond => 1_000_000,
-        TimeUnit::Nanosecond => 1_000_000_000,
-    }
-}
-
-/// The finer of two units.
-pub(super) fn finer(one: TimeUnit, other: TimeUnit) -> TimeUnit {
-    if per_second(one) < per_second(other) { other } else { one }
-}
 
 fn exact(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let (inner, field, tries) = match expr {
@@ -103,6 +88,25 @@ fn exact_literal(value: &ScalarValue, zone: Option<&Arc<str>>) -> Option<(TimeUn
     let unit = unit_of_nanos(nanos);
     let unit = if per_second(unit) > per_second(finest) { finest } else { unit };
     Some((unit, cast(unit)?))
+}
+
+/// What is compared needs no cast to a finer unit, which far times do not have. Says whether there was one.
+///
+/// # Errors
+/// If the expression has no type.
+pub(super) fn without_refinement(expr: &mut Expr, kind: &mut DataType, schema: &DFSchema) -> Result<bool> {
+    let mut is_changed = false;
+    while let Expr::Cast(Cast { expr: inner, .. }) = expr {
+        let from = inner.get_type(schema)?;
+        let (DataType::Timestamp(one, of), DataType::Timestamp(unit, to)) = (&from, &*kind) else { break };
+        if of != to || per_second(*one) > per_second(*unit) {
+            break;
+        }
+        *expr = std::mem::take(&mut **inner);
+        *kind = from;
+        is_changed = true;
+    }
+    Ok(is_changed)
 }
 
 /// Literals among expressions that are compared, in the unit of the columns, or in a finer one if they have more. Says whether something changed.

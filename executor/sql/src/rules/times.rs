@@ -7,9 +7,10 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{Case, InList, ScalarFunction};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, ExprSchemable, Operator};
 
+use super::expressions::{compares, constant};
 use super::intervals::{interval_of, is_span, length, parsed, refused};
-use super::mixed_numbers::{compares, constant};
-use super::time_units::{finer, for_unit, unit_of_interval, with_exact_literals, with_fine_frame};
+use super::time_units::{for_unit, unit_of_interval, with_exact_literals, with_fine_frame, without_refinement};
+use super::units::finer;
 use super::zones::AT_TIME_ZONE;
 use super::{time_parts, time_patterns, zones};
 
@@ -66,9 +67,13 @@ fn changed(is_changed: bool, expr: Expr) -> Transformed<Expr> {
 
 /// Expressions that are compared with each other. Says whether something changed.
 fn compared(exprs: &mut [&mut Expr], schema: &DFSchema) -> Result<bool> {
-    let types = exprs.iter().map(|expr| expr.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    let mut types = exprs.iter().map(|expr| expr.get_type(schema)).collect::<Result<Vec<_>>>()?;
     if !types.iter().any(is_span) {
-        return Ok(with_exact_literals(exprs, &types));
+        let mut is_changed = false;
+        for (expr, kind) in exprs.iter_mut().zip(&mut types) {
+            is_changed |= without_refinement(expr, kind, schema)?;
+        }
+        return Ok(is_changed | with_exact_literals(exprs, &types));
     }
     let is_interval = |kind: &DataType| matches!(kind, DataType::Interval(_));
     let is_text = |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
@@ -86,8 +91,14 @@ fn compared(exprs: &mut [&mut Expr], schema: &DFSchema) -> Result<bool> {
 /// A time, a date or an interval and what is added to it or taken from it.
 fn moved(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     use DataType::{Date32, Date64, Duration, Interval, Time32, Time64, Timestamp};
-    let (of_left, of_right) = (left.get_type(schema)?, right.get_type(schema)?);
     let is_time = |kind: &DataType| matches!(kind, Date32 | Date64 | Time32(_) | Time64(_) | Timestamp(..));
+    let both = |left, right| Expr::BinaryExpr(BinaryExpr { left: Box::new(left), op, right: Box::new(right) });
+    // The left side may be long: where the right one is a number, so is it.
+    let of_right = right.get_type(schema)?;
+    if !is_time(&of_right) && !is_span(&of_right) {
+        return Ok(Transformed::no(both(left, right)));
+    }
+    let of_left = left.get_type(schema)?;
     let (left, right) = match (&of_left, &of_right) {
         (Duration(_), Interval(_)) => (interval_of(left, &of_left), right),
         (Interval(_), Duration(_)) => (left, interval_of(right, &of_right)),
@@ -96,12 +107,9 @@ fn moved(left: Expr, op: Operator, right: Expr, schema: &DFSchema) -> Result<Tra
             let right = reached(right, time, &left, span);
             (left, right)
         }
-        _ => {
-            let same = Expr::BinaryExpr(BinaryExpr { left: Box::new(left), op, right: Box::new(right) });
-            return Ok(Transformed::no(same));
-        }
+        _ => return Ok(Transformed::no(both(left, right))),
     };
-    Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left: Box::new(left), op, right: Box::new(right) })))
+    Ok(Transformed::yes(both(left, right)))
 }
 
 /// A time that is as fine as what is added to it.

@@ -12,7 +12,7 @@ use datafusion::common::{Result, exec_datafusion_err, exec_err, plan_err};
 use datafusion::logical_expr::{Expr, ScalarUDF};
 
 use super::made::Made;
-use super::time_units::per_second;
+use super::units::per_second;
 
 /// The function that `AT TIME ZONE` is. A statement has no such name.
 pub(crate) const AT_TIME_ZONE: &str = "AT TIME ZONE";

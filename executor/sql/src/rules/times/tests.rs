@@ -197,6 +197,7 @@ fn coarse_times_and_fine_literals_meet_in_the_finer_unit() {
         ("(SELECT count(*) FROM t a JOIN (SELECT s AS n FROM t) b USING (n))", "2 2"),
         ("(SELECT count(*) FROM t a JOIN t b ON a.s = b.n - (b.f - b.u))", "0 0"),
         ("(SELECT count(*) FROM (SELECT s FROM t UNION SELECT f FROM t) AS x)", "4 4"),
+        ("CAST(far AS TIMESTAMP) > TIMESTAMP '2024-01-01 00:00:00'", "true true"),
         ("far = '9999-12-31'", "true true"),
         ("far BETWEEN '2024-01-01 00:00:00.5' AND '9999-12-31 01:00:00'", "true true"),
         ("z = '2024-01-30 09:00:00.5'", "true false"),
