@@ -58,7 +58,8 @@ impl Ahead {
         sources.collect()
     }
 
-    /// The tasks that are due when a segment of a source arrives, which is the only one of its source for the locator.
+    /// The tasks that are due when a segment of a source arrives, which is the only one of its source for the locator. The partials of
+    /// stages of which `leaves_out` has the number are left out.
     ///
     /// # Errors
     /// If the look-up fails.
@@ -67,10 +68,11 @@ impl Ahead {
         locator: Locator<'_, L>,
         stored: &[bool],
         source: usize,
+        leaves_out: &BTreeSet<usize>,
     ) -> Result<Demand, L::Error> {
         let (plan, driven) = (locator.plan, &self.driven[source]);
-        let mut planner = TaskPlanner::new(locator, stored, &self.forced);
-        for &stage in driven {
+        let mut planner = TaskPlanner::new(locator, stored, &self.forced, leaves_out);
+        for &stage in driven.iter().filter(|stage| !leaves_out.contains(stage)) {
             let of = &plan.stages[stage];
             if of.is_combining() {
                 planner.want_partial(stage, 0)?;
@@ -116,7 +118,7 @@ impl Ahead {
         targets.filter(|&id| known[id.0] && new[id.0] && lineage.file(id).is_none()).collect()
     }
 
-    /// The tasks that make streams of which all sources are known.
+    /// The tasks that make streams of which all sources are known; `unreduced` as for [`crate::demand`].
     ///
     /// # Errors
     /// If the look-up fails.
@@ -125,8 +127,9 @@ impl Ahead {
         locator: Locator<'_, L>,
         stored: &[bool],
         streams: &[StreamId],
+        unreduced: &BTreeSet<usize>,
     ) -> Result<Demand, L::Error> {
-        let mut planner = TaskPlanner::new(locator, stored, &self.forced);
+        let mut planner = TaskPlanner::new(locator, stored, &self.forced, unreduced);
         for &stream in streams {
             planner.want_all(stream, &self.columns(stream))?;
         }

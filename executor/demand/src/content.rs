@@ -100,6 +100,16 @@ where
                 Some(keys) => self.of_chain(task, Some(keys)),
                 None => Ok(None),
             },
+            Root::Segments { stream, segments, columns } => {
+                let mut partials = Vec::new();
+                for segment in segments.clone() {
+                    let Some(keys) = self.segment(*stream, segment, columns)? else { return Ok(None) };
+                    let Some(links) = self.of_chain(task, Some(keys))? else { return Ok(None) };
+                    partials.extend(links.into_iter().flatten());
+                }
+                let invocation = self.deriver.of_partials(task.id.stage, Phase::Merge, 0, &partials);
+                Ok(Some(vec![vec![self.deriver.partial(task.id.stage, &invocation)]]))
+            }
         }
     }
 

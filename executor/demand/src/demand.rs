@@ -13,7 +13,10 @@ use crate::segments::{Node, Segments};
 use crate::selection::Selection;
 use crate::task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, column_flags, input_columns};
 
+mod gather;
 mod slices;
+
+pub use gather::{gathers, is_unreduced};
 
 /// What is to run: tasks, each after those that it depends on.
 #[derive(Default)]
@@ -42,13 +45,18 @@ impl Demand {
 }
 
 /// The tasks that give everything that a selection wants and that can't be had without running. `stored` says per stream
-/// whether its edge is stored.
+/// whether its edge is stored; `unreduced` are stages that [`is_unreduced`] was found of.
 ///
 /// # Errors
 /// If the look-up fails.
-pub fn demand<L: Lookup>(locator: Locator<'_, L>, stored: &[bool], selection: &Selection) -> Result<Demand, L::Error> {
+pub fn demand<L: Lookup>(
+    locator: Locator<'_, L>,
+    stored: &[bool],
+    selection: &Selection,
+    unreduced: &BTreeSet<usize>,
+) -> Result<Demand, L::Error> {
     let plan = locator.plan;
-    let mut planner = TaskPlanner::new(locator, stored, &selection.forced);
+    let mut planner = TaskPlanner::new(locator, stored, &selection.forced, unreduced);
     let of_sinks = selection.sinks.iter().map(|&sink| plan.sinks[sink].stream);
     for stream in of_sinks.chain(selection.streams.iter().copied()) {
         let all: Vec<usize> = (0..shown_columns(&plan.stream(stream).schema).fields().len()).collect();
@@ -75,6 +83,8 @@ pub(crate) struct TaskPlanner<'a, L> {
     stored: &'a [bool],
     /// Stages that run even if their results are there.
     forced: &'a BTreeSet<usize>,
+    /// Stages whose merges take rows, where partials are missing.
+    unreduced: &'a BTreeSet<usize>,
     wanted: Wanted,
     tasks: HashMap<TaskId, (Task, Vec<TaskId>)>,
     /// Slices whose partials tasks make, by stage and place.
@@ -85,11 +95,17 @@ pub(crate) struct TaskPlanner<'a, L> {
 
 impl<'a, L: Lookup> TaskPlanner<'a, L> {
     /// Wants nothing yet.
-    pub(crate) fn new(locator: Locator<'a, L>, stored: &'a [bool], forced: &'a BTreeSet<usize>) -> Self {
+    pub(crate) fn new(
+        locator: Locator<'a, L>,
+        stored: &'a [bool],
+        forced: &'a BTreeSet<usize>,
+        unreduced: &'a BTreeSet<usize>,
+    ) -> Self {
         Self {
             locator,
             stored,
             forced,
+            unreduced,
             wanted: Wanted::new(),
             tasks: HashMap::new(),
             sliced: HashSet::new(),
@@ -272,11 +288,16 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
         Ok(())
     }
 
-    /// A task that merges or finishes partials. Those that are missing become tasks of their own.
+    /// A task that merges or finishes partials. Those that are missing become tasks of their own, unless it takes rows instead.
     fn of_partials(&mut self, id: TaskId, outputs: Vec<StoredOutput>) -> Result<(Task, Vec<TaskId>), L::Error> {
         let Some(tree) = self.locator.datasets.partials.get(&id.stage).cloned() else {
             return Ok((lone(id, outputs), vec![]));
         };
+        if let Work::Merge { level: 1, index } = id.work
+            && self.takes_rows(id.stage, &tree, index)?
+        {
+            return Ok(self.of_rows(id, tree.below(Node { level: 1, index }), outputs));
+        }
         let nodes: Vec<Node> = match id.work {
             Work::Merge { level, index } => tree.children(Node { level, index }).collect(),
             _ => (!tree.is_empty()).then(|| tree.root()).into_iter().collect(),

@@ -124,6 +124,9 @@ impl Chains<'_> {
             Root::Segment { stream, segment, columns } => {
                 self.reading.segment(*stream, *segment, columns)?.try_for_each(|batch| take(batch?))
             }
+            Root::Segments { stream, segments, columns } => segments.clone().try_for_each(|segment| {
+                self.reading.segment(*stream, segment, columns)?.try_for_each(|batch| take(batch?))
+            }),
             Root::Partials(partials) => {
                 let mut partials = partials.iter();
                 partials.try_for_each(|keys| self.reading.partial(keys)?.try_for_each(|batch| take(batch?)))

@@ -13,7 +13,7 @@ use crate::inputs::lookup_cache::LookupCache;
 use crate::intake::clocks::{ClockColumn, clock_columns};
 use crate::intake::inventory::{Inventory, Unreadable};
 use crate::intake::notices;
-use crate::intake::scan::{Arrived, Cut, FileIndex, Findings, NewSegment, Scanner};
+use crate::intake::scan::{Arrived, ArrivedRows, Cut, FileIndex, Findings, NewSegment, Scanner};
 use crate::run::asserts::Guards;
 use crate::run::context::Run;
 use crate::run::delivery::Delivery;
@@ -316,9 +316,12 @@ impl<'r> Jobs<'r> {
         if stages.is_empty() || !self.may_run_early() {
             return Ok(());
         }
+        // Rows that are in memory would have to be decoded again.
+        let is_decoded = matches!(segment.rows, ArrivedRows::Memory(_));
+        let leaves_out = if is_decoded { BTreeSet::new() } else { self.unreduced() };
         let known = Arc::clone(&self.sources().inventory);
         let world = World::of_segment(self.run, &known, stages, source, segment);
-        let demand = self.ahead.of_segment(world.locator(), &self.run.stored, source)?;
+        let demand = self.ahead.of_segment(world.locator(), &self.run.stored, source, &leaves_out)?;
         self.run_early(worker, world, demand, true);
         Ok(())
     }
@@ -343,7 +346,7 @@ impl<'r> Jobs<'r> {
         let streams = self.ahead.at_end(plan, run.deriver.lineage(), source, &has_ended);
         if !streams.is_empty() {
             let world = World::of_streams(run, inventory, &streams)?;
-            let demand = self.ahead.of_streams(world.locator(), &run.stored, &streams)?;
+            let demand = self.ahead.of_streams(world.locator(), &run.stored, &streams, &self.unreduced())?;
             self.run_early(worker, world, demand, false);
         }
         Ok(())
@@ -359,7 +362,7 @@ impl<'r> Jobs<'r> {
         let run = self.run;
         let scanned = self.scanned()?;
         let Scanned { selection, world, .. } = scanned.as_ref();
-        let demand = demand(world.locator(), &run.stored, selection)?;
+        let demand = demand(world.locator(), &run.stored, selection, &self.unreduced())?;
         run.secrets.check(&demand.tasks)?;
         run.underway.plan_tasks(&demand);
         run.underway.find_reasons(world.locator(), &demand, selection)?;
@@ -479,6 +482,11 @@ impl<'r> Jobs<'r> {
             let tasks = passes.iter().map(Vec::len).sum();
             vec![worker.add_part(Job::Early(Arc::clone(&early), passes), after); tasks]
         });
+    }
+
+    /// The stages whose merges are better given rows, as far as it was found.
+    fn unreduced(&self) -> BTreeSet<usize> {
+        self.run.underway.tally.lock().unreduced.clone()
     }
 
     fn sources(&self) -> MutexGuard<'_, Sources> {
