@@ -106,8 +106,14 @@ impl Grouper {
             return keys.each(columns, rows, valid, then);
         }
         match (&mut self.keys, self.format.rows(columns, rows)?) {
-            (Keys::Small(words), Rows::Small(rows)) => valid.for_each(|row| then(row, words.number(rows[row]))),
-            (Keys::Wide(words), Rows::Wide(rows)) => valid.for_each(|row| then(row, words.number(rows[row]))),
+            (Keys::Small(words), Rows::Small(rows)) => {
+                words.expect(rows.iter().copied());
+                valid.for_each(|row| then(row, words.number(rows[row])));
+            }
+            (Keys::Wide(words), Rows::Wide(rows)) => {
+                words.expect(rows.iter().copied());
+                valid.for_each(|row| then(row, words.number(rows[row])));
+            }
             (Keys::Bytes(strings), Rows::Bytes(rows)) => {
                 valid.for_each(|row| then(row, strings.number(rows.get(row))));
             }
@@ -120,9 +126,9 @@ impl Grouper {
     pub fn sorted(&self) -> Vec<u32> {
         match &self.keys {
             Keys::One(count) => (0..*count as u32).collect(),
-            Keys::Small(words) => sorted(words.keys()),
-            Keys::Nullable(keys) => keys.sorted(),
-            Keys::Wide(words) => sorted(words.keys()),
+            Keys::Small(words) => words.sorted(),
+            Keys::Nullable(keys) => keys.words.sorted(),
+            Keys::Wide(words) => words.sorted(),
             Keys::Bytes(strings) => {
                 let head = |number: u32| (strings.head(number as usize), number);
                 let mut keys: Vec<(u64, u32)> = (0..strings.len() as u32).map(head).collect();
@@ -170,24 +176,22 @@ impl Nullable {
             return Err(Problem::new("keys of another format"));
         };
         match columns[0].logical_nulls().filter(|nulls| nulls.null_count() > 0) {
-            None => wanted.for_each(|row| then(row, self.words.number(values[row]))),
-            Some(nulls) => wanted.for_each(|row| {
-                let number = match nulls.is_valid(row) {
-                    true => self.words.number(values[row]),
-                    false => *self.null.get_or_insert_with(|| self.words.reserve()),
-                };
-                then(row, number);
-            }),
+            None => {
+                self.words.expect(values.iter().copied());
+                wanted.for_each(|row| then(row, self.words.number(values[row])));
+            }
+            Some(nulls) => {
+                self.words.expect(nulls.valid_indices().map(|row| values[row]));
+                wanted.for_each(|row| {
+                    let number = match nulls.is_valid(row) {
+                        true => self.words.number(values[row]),
+                        false => *self.null.get_or_insert_with(|| self.words.reserve()),
+                    };
+                    then(row, number);
+                });
+            }
         }
         Ok(())
-    }
-
-    fn sorted(&self) -> Vec<u32> {
-        let mut numbers = sorted(self.words.keys());
-        if let Some(null) = numbers.iter().position(|number| Some(*number) == self.null) {
-            numbers[..=null].rotate_right(1);
-        }
-        numbers
     }
 
     /// A key as a row of the nullable column.
@@ -197,10 +201,4 @@ impl Nullable {
             false => 1 << u64::BITS | u128::from(self.words.keys()[number]),
         }
     }
-}
-
-fn sorted<K: Copy + Ord>(keys: &[K]) -> Vec<u32> {
-    let mut keys: Vec<(K, u32)> = keys.iter().copied().zip(0..).collect();
-    keys.sort_unstable();
-    keys.into_iter().map(|(_, number)| number).collect()
 }
