@@ -45,7 +45,7 @@ impl<W: Copy + Ord + Default> Numbers<W> {
 
     /// Takes in numbers, each of a row that is valid, with its group.
     fn offer(&mut self, rows: impl Iterator<Item = (u32, W)>, greatest: bool) {
-        let mut each = |better: fn(W, W) -> W| {
+        let each = |better: fn(W, W) -> W| {
             rows.for_each(|(group, number)| {
                 let group = group as usize;
                 self.best[group] = better(self.best[group], number);

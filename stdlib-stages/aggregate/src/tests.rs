@@ -7,6 +7,8 @@ use flowc_sdk::testing;
 
 use super::*;
 
+mod partials;
+
 fn run(config: &Value, segments: Vec<RecordBatch>) -> Result<RecordBatch> {
     Ok(testing::run::<Combining<Aggregate>>(config, &[segments])?.remove(0))
 }

@@ -231,7 +231,10 @@ fn keys_that_lie_close_together_and_others_are_numbered_as_they_come() {
         ("descending", Box::new(|row| -row)),
         ("far", Box::new(spread)),
         ("close, then far", Box::new(move |row| if row < 20_000 { row % 10 } else { spread(row % 5000) })),
-        ("far at first, then many close", Box::new(move |row| if row < 10 { row * 100_000 } else { row * 7 % 400_000 })),
+        (
+            "far at first, then many close",
+            Box::new(move |row| if row < 10 { row * 100_000 } else { row * 7 % 400_000 }),
+        ),
     ];
     for (name, key) in &all {
         for with_nulls in [false, true] {
