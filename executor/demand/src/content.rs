@@ -100,7 +100,7 @@ where
                 Some(keys) => self.of_chain(task, Some(keys)),
                 None => Ok(None),
             },
-            Root::Segments { stream, segments, columns } => {
+            Root::Segments { stream, segments, columns, .. } => {
                 let mut partials = Vec::new();
                 for segment in segments.clone() {
                     let Some(keys) = self.segment(*stream, segment, columns)? else { return Ok(None) };

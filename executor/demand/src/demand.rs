@@ -293,10 +293,10 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
         let Some(tree) = self.locator.datasets.partials.get(&id.stage).cloned() else {
             return Ok((lone(id, outputs), vec![]));
         };
-        if let Work::Merge { level: 1, index } = id.work
-            && self.takes_rows(id.stage, &tree, index)?
+        if let Work::Merge { level, index } = id.work
+            && let Some(task) = self.of_rows(id, &tree, Node { level, index }, &outputs)?
         {
-            return Ok(self.of_rows(id, tree.below(Node { level: 1, index }), outputs));
+            return Ok(task);
         }
         let nodes: Vec<Node> = match id.work {
             Work::Merge { level, index } => tree.children(Node { level, index }).collect(),

@@ -106,6 +106,8 @@ pub enum Root {
         segments: Range<usize>,
         /// Columns that the stage needs, ascending.
         columns: Vec<usize>,
+        /// How many of them the stage has given no partial of.
+        lacking: usize,
     },
     /// Partials of the stage, in order.
     Partials(Vec<SegmentKeys>),

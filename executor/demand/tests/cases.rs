@@ -174,7 +174,7 @@ fn described(plan: &Plan, done: &Done) -> String {
                 columns.iter().map(|&column| stream.schema.field(column).name().as_str()).collect();
             write!(line, "{}[{segment}] ({}) -> ", stream.name, columns.join(", ")).unwrap();
         }
-        Root::Segments { stream, segments, columns } => {
+        Root::Segments { stream, segments, columns, .. } => {
             let stream = plan.stream(*stream);
             let columns: Vec<&str> =
                 columns.iter().map(|&column| stream.schema.field(column).name().as_str()).collect();

@@ -124,7 +124,7 @@ impl Chains<'_> {
             Root::Segment { stream, segment, columns } => {
                 self.reading.segment(*stream, *segment, columns)?.try_for_each(|batch| take(batch?))
             }
-            Root::Segments { stream, segments, columns } => segments.clone().try_for_each(|segment| {
+            Root::Segments { stream, segments, columns, .. } => segments.clone().try_for_each(|segment| {
                 self.reading.segment(*stream, segment, columns)?.try_for_each(|batch| take(batch?))
             }),
             Root::Partials(partials) => {

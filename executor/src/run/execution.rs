@@ -332,7 +332,7 @@ impl Execution<'_> {
     fn verify_sources(&self, task: &Task) -> Result<(), Error> {
         match &task.root {
             Root::Segment { stream, segment, columns } => self.chains.reading.verify(*stream, *segment, columns),
-            Root::Segments { stream, segments, columns } => {
+            Root::Segments { stream, segments, columns, .. } => {
                 segments.clone().try_for_each(|segment| self.chains.reading.verify(*stream, segment, columns))
             }
             _ => Ok(()),

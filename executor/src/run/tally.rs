@@ -119,8 +119,8 @@ impl Tally {
                 continue;
             }
             *counted.seconds.entry(link.stage).or_default() += share;
-            if let Root::Segments { segments, .. } = &task.root {
-                *counted.ran.entry(link.stage).or_default() += segments.len() as u64;
+            if let Root::Segments { lacking, .. } = &task.root {
+                *counted.ran.entry(link.stage).or_default() += *lacking as u64;
             }
             match task.id.work {
                 Work::Segment(_) => {

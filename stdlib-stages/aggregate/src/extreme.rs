@@ -29,37 +29,52 @@ struct Numbers<W> {
     /// What no row is worse than.
     worst: W,
     best: Vec<W>,
-    /// Whether there was a row.
-    seen: Vec<bool>,
+    /// Whether a row was as bad as that, so that it is told from no row. Empty while none was.
+    has_worst: Vec<bool>,
 }
 
 impl<W: Copy + Ord + Default> Numbers<W> {
     fn new(worst: W) -> Self {
-        Self { worst, best: Vec::new(), seen: Vec::new() }
+        Self { worst, best: Vec::new(), has_worst: Vec::new() }
     }
 
     fn grow(&mut self, groups: usize) {
         self.best.resize(groups, self.worst);
-        self.seen.resize(groups, false);
+        if !self.has_worst.is_empty() {
+            self.has_worst.resize(groups, false);
+        }
     }
 
     /// Takes in numbers, each of a row that is valid, with its group.
     fn offer(&mut self, rows: impl Iterator<Item = (u32, W)>, greatest: bool) {
         let each = |better: fn(W, W) -> W| {
             rows.for_each(|(group, number)| {
-                let group = group as usize;
-                self.best[group] = better(self.best[group], number);
-                self.seen[group] = true;
+                let best = &mut self.best[group as usize];
+                *best = better(*best, number);
+                if number == self.worst {
+                    self.note_worst(group);
+                }
             });
         };
         if greatest { each(W::max) } else { each(W::min) }
     }
 
+    #[cold]
+    fn note_worst(&mut self, group: u32) {
+        self.has_worst.resize(self.best.len(), false);
+        self.has_worst[group as usize] = true;
+    }
+
+    /// The best number of a group, if there was a row.
+    fn get(&self, group: u32) -> Option<W> {
+        let (best, group) = (self.best[group as usize], group as usize);
+        (best != self.worst || self.has_worst.get(group) == Some(&true)).then_some(best)
+    }
+
     /// The best of these groups, and null where there was none.
     fn of(&self, groups: &[u32]) -> (Vec<W>, NullBuffer) {
-        let (best, seen) = (|group: u32| self.best[group as usize], |group: u32| self.seen[group as usize]);
-        let number = |&group: &u32| if seen(group) { best(group) } else { W::default() };
-        (groups.iter().map(number).collect(), groups.iter().map(|&group| seen(group)).collect())
+        let best = || groups.iter().map(|&group| self.get(group));
+        (best().map(Option::unwrap_or_default).collect(), best().map(|best| best.is_some()).collect())
     }
 }
 

@@ -80,6 +80,16 @@ impl Grouper {
     /// # Errors
     /// If the columns are not those of the keys.
     pub fn numbers(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
+        if let Keys::Nullable(keys) = &mut self.keys
+            && columns[0].logical_null_count() == 0
+        {
+            let Rows::Small(values) = keys.format.rows(columns, rows)? else { return Err(of_another_format()) };
+            return Ok(keys.words.numbers(&values));
+        }
+        if let Keys::Small(words) = &mut self.keys {
+            let Rows::Small(keys) = self.format.rows(columns, rows)? else { return Err(of_another_format()) };
+            return Ok(words.numbers(&keys));
+        }
         let mut numbers = Vec::with_capacity(rows);
         self.each(columns, rows, None, |_, number| numbers.push(number))?;
         Ok(numbers)
@@ -117,7 +127,7 @@ impl Grouper {
             (Keys::Bytes(strings), Rows::Bytes(rows)) => {
                 valid.for_each(|row| then(row, strings.number(rows.get(row))));
             }
-            _ => return Err(Problem::new("keys of another format")),
+            _ => return Err(of_another_format()),
         }
         Ok(())
     }
@@ -159,6 +169,10 @@ impl Grouper {
     }
 }
 
+fn of_another_format() -> Problem {
+    Problem::new("keys of another format")
+}
+
 impl Nullable {
     fn new(column: &FieldRef) -> Result<Self> {
         let format = Format::new(&[Arc::new(column.as_ref().clone().with_nullable(false))])?;
@@ -173,7 +187,7 @@ impl Nullable {
         mut then: impl FnMut(usize, u32),
     ) -> Result<()> {
         let Rows::Small(values) = self.format.rows(columns, rows)? else {
-            return Err(Problem::new("keys of another format"));
+            return Err(of_another_format());
         };
         match columns[0].logical_nulls().filter(|nulls| nulls.null_count() > 0) {
             None => {

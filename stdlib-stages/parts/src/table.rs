@@ -77,8 +77,14 @@ impl<W: Word> Words<W> {
         self.keys.iter().copied().zip(0..).filter(|(_, number)| self.reserved != Some(*number))
     }
 
+    /// The numbers of keys, new ones of those that were not there.
+    pub(crate) fn numbers(&mut self, keys: &[W]) -> Vec<u32> {
+        self.expect(keys.iter().copied());
+        keys.iter().map(|&key| self.number(key)).collect()
+    }
+
     /// The number of a key, a new one if it was not there.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn number(&mut self, key: W) -> u32 {
         match self.near.numbers.get_mut(key.above(self.near.first)) {
             Some(0) => self.insert_near(key),
@@ -87,7 +93,8 @@ impl<W: Word> Words<W> {
         }
     }
 
-    #[inline]
+    // What is rarely needed would keep the rest from being compiled into loops.
+    #[inline(never)]
     fn number_far(&mut self, key: W) -> u32 {
         let last = self.places.len() - 1;
         let mut at = home(key.hash64(), self.places.len());

@@ -29,27 +29,40 @@ pub fn is_unreduced(taken: u64, given: u64) -> bool {
 }
 
 impl<L: Lookup> TaskPlanner<'_, L> {
-    /// Whether the merge of this number right above the segments is to take their rows: some of their partials are missing. Then it takes
-    /// no longer than it would with all but those.
-    pub(super) fn takes_rows(&self, stage: usize, tree: &Segments, index: usize) -> Result<bool, L::Error> {
-        let of = &self.plan().stages[stage];
-        if !self.unreduced.contains(&stage) || !gathers(of) || self.forced.contains(&stage) {
-            return Ok(false);
-        }
-        let stream = of.inputs[0].stream;
-        if !self.stored[stream.0] && self.plan().producing_stage(stream).is_some() {
-            return Ok(false);
-        }
-        let partials = tree.children(Node { level: 1, index }).map(|leaf| tree.keys(leaf));
-        let columns: Vec<_> = partials.flat_map(|keys| keys.columns.to_vec()).collect();
-        Ok(self.locator.lookup.columns(&columns)?.iter().any(Option::is_none))
-    }
-
-    /// A task that makes a partial of the rows of some segments.
+    /// The task that makes a node right above the segments of their rows: some of their partials are missing, and with the rows of all
+    /// of them it takes no longer than it would with all but those. None if partials are to be merged.
     pub(super) fn of_rows(
         &mut self,
         id: TaskId,
+        tree: &Segments,
+        node: Node,
+        outputs: &[StoredOutput],
+    ) -> Result<Option<(Task, Vec<TaskId>)>, L::Error> {
+        if node.level != 1 || !self.may_take_rows(id.stage) {
+            return Ok(None);
+        }
+        let mut lacking = 0;
+        for leaf in tree.children(node) {
+            let found = self.locator.lookup.columns(&tree.keys(leaf).columns)?;
+            lacking += usize::from(found.iter().any(Option::is_none));
+        }
+        Ok((lacking > 0).then(|| self.gathered(id, tree.below(node), lacking, outputs.to_vec())))
+    }
+
+    fn may_take_rows(&self, stage: usize) -> bool {
+        let of = &self.plan().stages[stage];
+        if !self.unreduced.contains(&stage) || !gathers(of) || self.forced.contains(&stage) {
+            return false;
+        }
+        let stream = of.inputs[0].stream;
+        self.stored[stream.0] || self.plan().producing_stage(stream).is_none()
+    }
+
+    fn gathered(
+        &mut self,
+        id: TaskId,
         segments: Range<usize>,
+        lacking: usize,
         outputs: Vec<StoredOutput>,
     ) -> (Task, Vec<TaskId>) {
         let stream = self.plan().stages[id.stage].inputs[0].stream;
@@ -60,7 +73,7 @@ impl<L: Lookup> TaskPlanner<'_, L> {
             after.extend(self.tasks_for(stream, segment));
         }
         let mut task = lone(id, outputs);
-        task.root = Root::Segments { stream, segments, columns };
+        task.root = Root::Segments { stream, segments, columns, lacking };
         (task, after)
     }
 }
