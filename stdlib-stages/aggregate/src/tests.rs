@@ -299,14 +299,14 @@ fn a_value_that_no_other_is_worse_than_is_told_from_none() {
     let batch = RecordBatch::try_from_iter_with_nullable([
         ("key", ints(&[1, 2, 3]), false),
         ("x", Arc::new(UInt64Array::from(vec![None, Some(0), Some(7)])) as ArrayRef, true),
-        ("y", Arc::new(Decimal128Array::from(vec![Some(0), None, Some(i128::MIN)])), true),
+        ("y", Arc::new(Decimal128Array::from(vec![Some(0), None, Some(-(10_i128.pow(38)) + 1)])), true),
     ])
     .unwrap();
     let compute = |column: &str| json!({"op": "max", "column": column});
     let result = run(&json!({"by": ["key"], "compute": [compute("x"), compute("y")]}), vec![batch]).unwrap();
     assert_eq!(result.column(1).as_primitive::<UInt64Type>().iter().collect::<Vec<_>>(), [None, Some(0), Some(7)]);
     let wide: Vec<_> = result.column(2).as_primitive::<Decimal128Type>().iter().collect();
-    assert_eq!(wide, [Some(0), None, Some(i128::MIN)]);
+    assert_eq!(wide, [Some(0), None, Some(-(10_i128.pow(38)) + 1)]);
 }
 
 #[test]
