@@ -18,9 +18,10 @@ const MANY_ROWS: u64 = 1 << 16;
 const CANONICAL: [&str; 2] = ["aggregate@1", "count@1"];
 
 /// Whether merges of a stage may take rows. What they give is then kept under the same keys as what is merged, so it has to be the same.
+/// Windows have no tree of merges.
 pub fn gathers(stage: &Stage) -> bool {
     let is_canonical = matches!(&stage.code, Code::Std(name) if CANONICAL.contains(&name.as_str()));
-    is_canonical && stage.is_combining() && stage.inputs.len() == 1
+    is_canonical && stage.is_combining() && stage.inputs.len() == 1 && stage.window().is_none()
 }
 
 /// Whether a partial of so many rows, made of so many, is not worth making.
