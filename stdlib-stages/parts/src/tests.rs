@@ -222,10 +222,13 @@ fn dictionaries_that_are_picked_from_become_one() {
     assert!(problem.message.starts_with("129 different values are more than the keys of Dictionary(Int8, Float64)"));
 }
 
+/// The key of a row.
+type KeyOf<'f> = Box<dyn Fn(i64) -> i64 + 'f>;
+
 #[test]
 fn keys_that_lie_close_together_and_others_are_numbered_as_they_come() {
     let spread = |number: i64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64);
-    let all: [(&str, Box<dyn Fn(i64) -> i64>); 6] = [
+    let all: [(&str, KeyOf<'_>); 6] = [
         ("close", Box::new(|row| spread(row).rem_euclid(1000) - 500)),
         ("ascending", Box::new(|row| row)),
         ("descending", Box::new(|row| -row)),

@@ -3,10 +3,13 @@
 
 use super::*;
 
+/// Makes a column of a type.
+type Make = fn(&DataType, &[Option<u8>]) -> ArrayRef;
+
 /// Every type that an order is known of, with a maker of columns of it from small numbers, the odd ones of which stand for values below zero.
-fn types() -> Vec<(DataType, fn(&DataType, &[Option<u8>]) -> ArrayRef)> {
+fn types() -> Vec<(DataType, Make)> {
     let (utc, micro) = (Some("UTC".into()), TimeUnit::Microsecond);
-    let mut types: Vec<(DataType, fn(&DataType, &[Option<u8>]) -> ArrayRef)> = vec![
+    let mut types: Vec<(DataType, Make)> = vec![
         (DataType::Int8, numbers::<Int8Type>),
         (DataType::Int16, numbers::<Int16Type>),
         (DataType::Int32, numbers::<Int32Type>),
