@@ -33,7 +33,6 @@ use crate::log::BlockFile;
 use crate::objects::RemoteFile;
 use crate::reader::{Rows, SegmentReader};
 use crate::segment::{AtHand, RawSegment};
-use crate::source::SourcePart;
 use crate::text::csv::CsvLayout;
 use crate::text::dialect;
 use crate::text::file::{TextFile, TextFormat};
@@ -96,15 +95,16 @@ impl OpenFile {
         Ok(OpenFile { spooled, ..opened })
     }
 
-    /// Takes all bytes of a part, wherever they come from. It is opened with the stamp that the part was polled with, if it has one.
+    /// Takes all bytes of a part, wherever they come from. `name` stands for it in messages and rejects; `stamp` is what it was polled
+    /// with, if it has one.
     pub(crate) fn of_reader(
         input: impl Read + Send,
-        part: &SourcePart,
+        name: &str,
+        stamp: Option<FileStamp>,
         spec: &SourceSpec,
         schema: &SchemaRef,
         folder: &Path,
     ) -> Result<OpenFile, SourceError> {
-        let SourcePart { name, path: _, stamp } = part;
         let file = spool(input, spec.compression.of(name), folder, name)?;
         let of_spool = || FileStamp::of_file(&file).map_err(SourceError::io(name, "stat it"));
         let stamp = stamp.map_or_else(of_spool, Ok)?;
