@@ -32,11 +32,10 @@ impl Ahead {
     pub fn new(plan: &Plan, selection: &Selection) -> Self {
         let mut driven = driven_by_source(plan, selection);
         driven.iter_mut().filter(|of| of.iter().any(|stage| selection.forced.contains(stage))).for_each(Vec::clear);
-        let of_sinks = selection.sinks.iter().map(|&sink| plan.sinks[sink].stream);
         Self {
             driven,
             read: columns_read(plan, selection),
-            wanted: of_sinks.chain(selection.streams.iter().copied()).collect(),
+            wanted: selection.wanted(plan).collect(),
             stages: selection.stages.clone(),
             forced: selection.forced.clone(),
         }

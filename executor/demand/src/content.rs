@@ -10,7 +10,7 @@ use crate::groups::Part;
 use crate::keys::{InvocationInputs, KeyDeriver};
 use crate::location::{ColumnLocation, Locator, Lookup};
 use crate::segments::Segments;
-use crate::task::{ChainStage, Root, Task, Work, input_columns};
+use crate::task::{ChainStage, Root, Task, Work, ascending, input_columns};
 
 /// Divides the segments of inputs into partitions, one for each group of keys or window.
 pub trait PartitionedInputs {
@@ -64,14 +64,6 @@ fn rows_of<'k>(rows: u64, deciding: impl ExactSizeIterator<Item = &'k ColumnKey>
         hasher.digest(column.as_bytes());
     });
     RowsKey::new(hasher.finish())
-}
-
-/// The columns of both, ascending.
-fn united(some: &[usize], others: &[usize]) -> Vec<usize> {
-    let mut columns = [some, others].concat();
-    columns.sort_unstable();
-    columns.dedup();
-    columns
 }
 
 /// Per stage of a chain, per output port.
@@ -168,7 +160,7 @@ where
             let columns = input_columns(self.plan(), link.stage, index, &link.needed);
             let keys: Option<Vec<SegmentKeys>> = match self.locator.datasets.part_of(link.stage, input, number) {
                 Some(part) => {
-                    let columns = united(&columns, &part.deciding_columns());
+                    let columns = ascending([columns, part.deciding_columns()].concat());
                     let segments = self.locator.datasets.segments_of(self.plan(), link.stage, index, number);
                     self.partitions(input.stream, &segments, &columns, part)?
                 }

@@ -11,7 +11,7 @@ use crate::lineage::row_origin;
 use crate::location::{ColumnLocation, Locator, Lookup};
 use crate::segments::{Node, Segments};
 use crate::selection::Selection;
-use crate::task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, column_flags, input_columns};
+use crate::task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, ascending, column_flags, input_columns};
 
 mod gather;
 mod slices;
@@ -57,8 +57,7 @@ pub fn demand<L: Lookup>(
 ) -> Result<Demand, L::Error> {
     let plan = locator.plan;
     let mut planner = TaskPlanner::new(locator, stored, &selection.forced, unreduced);
-    let of_sinks = selection.sinks.iter().map(|&sink| plan.sinks[sink].stream);
-    for stream in of_sinks.chain(selection.streams.iter().copied()) {
+    for stream in selection.wanted(plan) {
         let all: Vec<usize> = (0..shown_columns(&plan.stream(stream).schema).fields().len()).collect();
         planner.want_all(stream, &all)?;
     }
@@ -228,9 +227,7 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
         let id = TaskId { stage, work };
         if let Some((task, _)) = self.tasks.get_mut(&id) {
             missing.extend(&task.outputs[port].columns);
-            missing.sort_unstable();
-            missing.dedup();
-            task.outputs[port].columns = missing;
+            task.outputs[port].columns = ascending(missing);
             // Another port of the stage made the task: what it takes in may grow.
             let task = task.clone();
             return self.add(id, task.outputs);
@@ -390,9 +387,8 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
         let whole = inputs.filter(|(_, input)| !input.is_driving()).map(|(index, input)| {
             let mut columns = input_columns(self.plan(), stage, index, needed);
             columns.extend(input.dividing_columns());
-            columns.sort_unstable();
-            columns.dedup();
             let segments = || self.locator.datasets.segments_of(self.plan(), stage, index, number);
+            let columns = ascending(columns);
             WholeInput { stream: input.stream, columns, segments: input.window.as_ref().map(|_| segments()) }
         });
         whole.collect()
@@ -454,11 +450,8 @@ fn ordered(tasks: HashMap<TaskId, (Task, Vec<TaskId>)>) -> Demand {
     let places: HashMap<TaskId, usize> = sorted.keys().enumerate().map(|(place, id)| (*id, place)).collect();
     let mut demand = Demand::default();
     for (task, after) in sorted.into_values() {
-        let mut after: Vec<usize> = after.iter().filter_map(|id| places.get(id).copied()).collect();
-        after.sort_unstable();
-        after.dedup();
         demand.tasks.push(task);
-        demand.after.push(after);
+        demand.after.push(ascending(after.iter().filter_map(|id| places.get(id).copied()).collect()));
     }
     demand
 }

@@ -138,9 +138,14 @@ pub fn input_columns(plan: &Plan, stage: usize, input: usize, needed: &[Vec<bool
             _ => None,
         }));
     }
-    columns.sort_unstable();
-    columns.dedup();
-    columns
+    ascending(columns)
+}
+
+/// Numbers in order, each once.
+pub(crate) fn ascending(mut numbers: Vec<usize>) -> Vec<usize> {
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
 }
 
 /// Marks columns in a list of `len` flags.

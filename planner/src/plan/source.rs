@@ -13,7 +13,7 @@ use crate::rejects::{record_rejects_schema, rejects_schema};
 pub struct Source {
     /// As in the text.
     pub name: String,
-    /// The files to read, and how.
+    /// What it reads, and how.
     pub spec: SourceSpec,
     /// The stream of its rows.
     pub stream: StreamId,
@@ -27,7 +27,7 @@ pub struct Source {
 /// What a source reads and how: everything that shapes its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceSpec {
-    /// Files, or standard input.
+    /// Where its bytes are: the kind of source that it is.
     pub location: Location,
     /// How bytes become rows.
     pub format: Format,
@@ -102,7 +102,7 @@ impl SourceSpec {
     }
 }
 
-/// Where a source's bytes are.
+/// Where a source's bytes are. This is the planner's list of kinds of sources; `read/source.rs` says how the text names them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Location {
