@@ -258,6 +258,49 @@ fn a_large_object_is_sent_in_parts_and_a_kill_leaves_nothing_to_be_seen() {
     assert_eq!(server.uploads(), [""; 0]);
 }
 
+#[test]
+fn of_two_runs_that_send_one_large_object_one_writes_it() {
+    let server = ObjectServer::new();
+    let gate = HttpGate::new(&server.url);
+    let (first, second, mut third) = (project(&gate.url), project(&server.url), project(&server.url));
+    for (project, name) in [(&first, "first"), (&second, "second"), (&third, "third")] {
+        many_rows(project);
+        let rows = std::fs::read_to_string(project.folder().join("in/rows.csv")).unwrap();
+        project.write("in/rows.csv", &rows.replace("n,m", &format!("n,{name}")));
+        pipeline(project, "file \"s3://sales/out.csv\"");
+    }
+    let is_of =
+        |project: &Project| server.get("out.csv") == std::fs::read(project.folder().join("in/rows.csv")).unwrap();
+    // One is about to commit while another one begins and ends.
+    let completes = |asked: &Asked| asked.method == "POST" && asked.target.contains("uploadId=");
+    let stop = Stop::at(&gate, completes);
+    let child = start(&first);
+    stop.reached();
+    run(&second);
+    stop.go.send(()).unwrap();
+    let said = failed(child);
+    assert!(said.contains("out.csv") && said.contains("written or deleted by others"), "{said}");
+    assert!(is_of(&second) && server.uploads().is_empty());
+    // What others begin meanwhile does it no harm.
+    gate.open();
+    let stop = Stop::at(&gate, completes);
+    let child = start(&first);
+    stop.reached();
+    let late = HttpGate::new(&server.url);
+    third.set("AWS_ENDPOINT_URL", late.url.clone());
+    let begun = Stop::at(&late, |asked| asked.target.contains("partNumber=1"));
+    let other = start(&third);
+    begun.reached();
+    stop.go.send(()).unwrap();
+    let done = child.wait_with_output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(is_of(&first));
+    begun.go.send(()).unwrap();
+    let said = failed(other);
+    assert!(said.contains("written or deleted by others"), "{said}");
+    assert!(is_of(&first) && server.uploads().is_empty());
+}
+
 /// A request at which a run is killed, and what is then in the folder.
 type KillPoint = (fn(&Asked) -> bool, &'static str);
 

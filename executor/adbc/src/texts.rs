@@ -61,7 +61,10 @@ mod tests {
             Arc::new(StructArray::try_from(columns.to_vec()).unwrap())
         };
         assert_eq!([&good, &bad, &cut].map(not_utf8), [None, Some(3), Some(1)]);
-        assert_eq!([good.clone(), bad.clone(), cut.clone()].map(|items| not_utf8(&lists(items))), [None, Some(2), Some(0)]);
+        assert_eq!(
+            [good.clone(), bad.clone(), cut.clone()].map(|items| not_utf8(&lists(items))),
+            [None, Some(2), Some(0)]
+        );
         assert_eq!(not_utf8(&both(&bad, &cut)), Some(1));
         assert_eq!(not_utf8(&bad.slice(3, 1)), Some(0));
         assert_eq!(not_utf8(&bad.slice(0, 3)), None);

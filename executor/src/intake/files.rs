@@ -164,9 +164,7 @@ pub(crate) fn rest_help(spec: &SourceSpec) -> Option<String> {
             "`schema rest=\"infer\" {{ column ... }}` names columns beside the inferred ones; `flowc run --update` {again}"
         )),
         None => Some(format!("`flowc run --update` {again}")),
-        Some(Rest::Infer) if is_sampled(spec) => {
-            Some(format!("name them in `schema`; `flowc run --update` {again}"))
-        }
+        Some(Rest::Infer) if is_sampled(spec) => Some(format!("name them in `schema`; `flowc run --update` {again}")),
         Some(Rest::Infer) => Some(format!("`flowc run --update` {again}")),
         Some(Rest::Unsaid) => {
             Some("`schema rest=\"infer\"` takes them in, `schema rest=\"drop\"` leaves them out unsaid".to_owned())

@@ -17,12 +17,8 @@ struct Lexis {
 const SQLITE: Lexis = Lexis { brackets: true, dollars: false, nested: false, backslashes: false };
 const POSTGRESQL: Lexis = Lexis { brackets: false, dollars: true, nested: true, backslashes: false };
 /// What databases that flowc does not know may do: of these a query is refused that has several statements by all.
-const OTHERS: [Lexis; 4] = [
-    POSTGRESQL,
-    SQLITE,
-    Lexis { brackets: false, ..SQLITE },
-    Lexis { brackets: false, backslashes: true, ..SQLITE },
-];
+const OTHERS: [Lexis; 4] =
+    [POSTGRESQL, SQLITE, Lexis { brackets: false, ..SQLITE }, Lexis { brackets: false, backslashes: true, ..SQLITE }];
 
 /// The second statement of a query for a driver, if there is one. White space, comments and semicolons are none.
 pub(super) fn second_statement<'q>(driver: &str, query: &'q str) -> Option<&'q str> {

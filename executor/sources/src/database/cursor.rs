@@ -50,7 +50,9 @@ impl Range {
             let found = column.data_type();
             let number = text(column).filter(|_| found.is_integer()).and_then(|text| text.parse::<i128>().ok());
             number.ok_or_else(|| {
-                format!("rows are split by integers, but its {which} value is of type {found}; use a column of integers")
+                format!(
+                    "rows are split by integers, but its {which} value is of type {found}; use a column of integers"
+                )
             })
         };
         let data_type = least.data_type().clone();
@@ -264,7 +266,13 @@ mod tests {
         assert_eq!(Range::next(None, &largest(none)), Ok(None));
         let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![&b"x"[..]]));
         assert!(Range::next(None, &largest(bytes)).unwrap_err().contains("can't be of type Binary"));
-        for name in ["events", "events, rows", "events, rows up to", "events, rows up to 1 (Nothing)", "other, rows up to 1 (Int64)"] {
+        for name in [
+            "events",
+            "events, rows",
+            "events, rows up to",
+            "events, rows up to 1 (Nothing)",
+            "other, rows up to 1 (Int64)",
+        ] {
             assert_eq!(Range::of_name(name, "events"), None, "{name}");
         }
     }
