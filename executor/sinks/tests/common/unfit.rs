@@ -34,7 +34,7 @@ fn is_unfit(format: &Format, row: &ArrayRef) -> bool {
             let entries: ArrayRef = Arc::new(row.as_map().value(0));
             let keys = values(row.as_map().value(0).column(0));
             let repeats = keys.iter().enumerate().any(|(at, key)| keys[..at].contains(key));
-            any(&entries) || (repeats && matches!(format, Format::JsonLines | Format::Avro(_)))
+            any(&entries) || (repeats && *format == Format::JsonLines)
         }
         DataType::Dictionary(_, value) => {
             let value = arrow_cast::cast(row, value).unwrap();
