@@ -27,7 +27,8 @@ impl Lines {
 
     pub(crate) fn write(&self, batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
         let wide = self.wide.as_ref().map(|wide| widen(batch, wide)).transpose()?;
-        let mut writer = WriterBuilder::new().with_encoder_factory(Arc::new(JsonNumbers)).build::<_, LineDelimited>(Vec::new());
+        let mut writer =
+            WriterBuilder::new().with_encoder_factory(Arc::new(JsonNumbers)).build::<_, LineDelimited>(Vec::new());
         writer.write(wide.as_ref().unwrap_or(batch))?;
         writer.finish()?;
         Ok(writer.into_inner())
