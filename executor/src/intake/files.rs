@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use arrow_schema::DataType;
-use flowc_planner::plan::{Declared, Format, Location, Plan, Rest, SourceSpec};
+use flowc_planner::plan::{Declared, Plan, Rest, SourceSpec};
 use flowc_platform::lock;
 use flowc_sources::{Basis, Folders, OpenFile, SegmentReader, Source, SourceError, SourcePart};
 use flowc_store::{Area, Store};
@@ -158,40 +158,17 @@ fn is_pinned(spec: &SourceSpec, column: &str) -> bool {
 
 /// What to do where parts of a source have columns or members that it does not have; none where the text says that it is meant so.
 pub(crate) fn rest_help(spec: &SourceSpec) -> Option<String> {
-    let again = pinned_from(spec);
+    let again = spec.update_words();
     match spec.declared.as_ref().map(|declared| declared.rest) {
-        None if is_sampled(spec) => Some(format!(
+        None if spec.is_sampled() => Some(format!(
             "`schema rest=\"infer\" {{ column ... }}` names columns beside the inferred ones; `flowc run --update` {again}"
         )),
         None => Some(format!("`flowc run --update` {again}")),
-        Some(Rest::Infer) if is_sampled(spec) => Some(format!("name them in `schema`; `flowc run --update` {again}")),
+        Some(Rest::Infer) if spec.is_sampled() => Some(format!("name them in `schema`; `flowc run --update` {again}")),
         Some(Rest::Infer) => Some(format!("`flowc run --update` {again}")),
         Some(Rest::Unsaid) => {
             Some("`schema rest=\"infer\"` takes them in, `schema rest=\"drop\"` leaves them out unsaid".to_owned())
         }
         Some(Rest::Drop) => None,
-    }
-}
-
-/// Whether columns are inferred from records, which may lack some.
-fn is_sampled(spec: &SourceSpec) -> bool {
-    matches!(spec.format, Format::Csv(_) | Format::JsonLines)
-}
-
-/// Where `--update` takes a source's columns from.
-fn pinned_from(spec: &SourceSpec) -> String {
-    let records = if is_sampled(spec) { " and its first 10000 records" } else { "" };
-    match &spec.location {
-        Location::Files(_) | Location::Objects(_) => {
-            format!("infers the columns again, from the first {}{records}", spec.location.part())
-        }
-        Location::Stdin if is_sampled(spec) => "infers the columns again, from its first 10000 records".to_owned(),
-        Location::Kafka(_) if is_sampled(spec) => {
-            "infers the columns again, from the first 10000 records of the range".to_owned()
-        }
-        Location::Stdin | Location::Kafka(_) => "takes its columns as they are now".to_owned(),
-        Location::Database(_) => "takes the columns that the database has now".to_owned(),
-        Location::Flight(_) => "takes the columns that the server gives now".to_owned(),
-        Location::Delta(_) => "takes the columns that the table has now".to_owned(),
     }
 }
