@@ -4,11 +4,9 @@
 mod support;
 
 use std::process::{Child, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use support::http_gate::{Asked, HttpGate, Verdict};
+use support::http_gate::{Asked, HttpGate, Stop, Verdict};
 use support::objects::{ObjectServer, many_rows, pipeline, project};
 use support::oracle::Oracle;
 use support::project::Project;
@@ -50,32 +48,6 @@ fn folder(server: &ObjectServer, prefix: &str) -> Vec<(String, String)> {
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
-}
-
-/// Blocks the first request that is meant until told to go on, and tells of it.
-struct Stop {
-    reached: std::sync::mpsc::Receiver<()>,
-    go: Sender<()>,
-}
-
-impl Stop {
-    fn at(gate: &HttpGate, is_meant: impl Fn(&Asked) -> bool + Send + Sync + 'static) -> Self {
-        let ((tell, reached), (go, wait)) = (channel(), channel::<()>());
-        let (tell, wait, first) = (Mutex::new(tell), Mutex::new(wait), AtomicBool::new(true));
-        gate.set(move |asked| {
-            if is_meant(asked) && first.swap(false, Ordering::SeqCst) {
-                let _ = tell.lock().unwrap().send(());
-                // Nobody hears of it any more if nobody lets it go on.
-                return wait.lock().unwrap().recv().map_or(Verdict::Cut, |()| Verdict::Pass);
-            }
-            Verdict::Pass
-        });
-        Self { reached, go }
-    }
-
-    fn reached(&self) {
-        self.reached.recv_timeout(std::time::Duration::from_secs(120)).unwrap();
-    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(super) fn second_statement<'q>(driver: &str, query: &'q str) -> Option<&'q s
 
 impl Lexis {
     /// What follows the first semicolon that ends a statement, if it has a token.
-    fn second<'q>(self, query: &'q str) -> Option<&'q str> {
+    fn second(self, query: &str) -> Option<&str> {
         let (mut rest, mut has_token, mut has_ended) = (query, false, false);
         while let Some(first) = rest.chars().next() {
             let length = self.token(rest);
