@@ -231,6 +231,10 @@ impl Connection {
             Ok(Answer::Refused { message, sqlstate }) => {
                 Err(DatabaseError::Refused { message: self.process.hidden(&message), sqlstate })
             }
+            Ok(Answer::NotUtf8 { column, row }) => {
+                let cast = self.vendor.bytes_of(&column);
+                Err(DatabaseError::NotUtf8 { column, row, cast })
+            }
             Ok(Answer::Lies { reason }) => Err(self.lies(reason)),
             Ok(answer) => Ok(answer),
             Err(error) => Err(self.lost(&error)),

@@ -141,7 +141,7 @@ fn remedy(column: &str, pinned: Option<&DataType>, basis: Option<Basis>) -> Stri
                 "`schema rest=\"infer\" {{ column \"{column}\" \"{both}\" }}` declares a type that holds both: {inferred}"
             )
         }
-        None => format!("{inferred}; read files that differ as a source of their own"),
+        None => format!("{inferred}; read what differs as a source of its own"),
     }
 }
 
@@ -151,19 +151,18 @@ fn is_pinned(spec: &SourceSpec, column: &str) -> bool {
     spec.is_inferred() && !spec.declared.as_ref().is_some_and(is_declared)
 }
 
-/// What to do where files have columns or members that a source does not have; none where the text says that it is meant so.
-pub(crate) fn rest_help(spec: &SourceSpec) -> Option<&'static str> {
+/// What to do where parts of a source have columns or members that it does not have; none where the text says that it is meant so.
+pub(crate) fn rest_help(spec: &SourceSpec) -> Option<String> {
+    let again = spec.update_words();
     match spec.declared.as_ref().map(|declared| declared.rest) {
-        None => Some(
-            "`schema rest=\"infer\" { column ... }` names columns beside the inferred ones; `flowc run --update` infers them \
-             again, from the first file and its first 10000 records",
-        ),
-        Some(Rest::Infer) => Some(
-            "name them in `schema`; `flowc run --update` infers the columns again, from the first file and its first 10000 \
-             records",
-        ),
+        None if spec.is_sampled() => Some(format!(
+            "`schema rest=\"infer\" {{ column ... }}` names columns beside the inferred ones; `flowc run --update` {again}"
+        )),
+        None => Some(format!("`flowc run --update` {again}")),
+        Some(Rest::Infer) if spec.is_sampled() => Some(format!("name them in `schema`; `flowc run --update` {again}")),
+        Some(Rest::Infer) => Some(format!("`flowc run --update` {again}")),
         Some(Rest::Unsaid) => {
-            Some("`schema rest=\"infer\"` takes them in, `schema rest=\"drop\"` leaves them out unsaid")
+            Some("`schema rest=\"infer\"` takes them in, `schema rest=\"drop\"` leaves them out unsaid".to_owned())
         }
         Some(Rest::Drop) => None,
     }
