@@ -21,7 +21,7 @@ pub(crate) const CREDIT: u32 = 8 << 20;
 pub(crate) const FRAME: u32 = 1 << 20;
 
 /// How often a socket is tried that nobody listens on yet.
-const RETRY: Duration = Duration::from_millis(5);
+const RETRY: Duration = Duration::from_millis(1);
 
 pub(crate) type Client = FlightServiceClient<Channel>;
 

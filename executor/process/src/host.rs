@@ -100,8 +100,9 @@ impl Host {
         let sandbox = Sandbox { processors: lent.numbers().to_vec(), ..sandbox };
         match (backend, &self.containers) {
             (IsolationBackend::Sandbox, _) => {
-                let helper = (self.helper.starter(), self.helper.isolation().required());
-                Ok(Box::new(Process::start(&sandbox, lent, helper, folder, network, is_wanted)?))
+                let helper = (self.helper.starter(), self.helper.required());
+                let started = Process::start(&sandbox, lent, helper, folder, network, is_wanted);
+                Ok(Box::new(started.inspect_err(|_| self.helper.doubt())?))
             }
             (IsolationBackend::Container, Some(containers)) => {
                 containers.start(&sandbox, lent, folder, network, is_wanted)
