@@ -43,13 +43,17 @@ const NAMESPACES: [&str; 5] = ["user", "mnt", "pid", "net", "cgroup"];
 /// All that is looked at, for a helper. None where the machine does not tell: then nothing may be remembered.
 pub(crate) fn circumstances(helper: &Path) -> Option<String> {
     let stamp = serde_json::to_string(&FileStamp::of(helper).ok()?).ok()?;
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let build = [env!("CARGO_PKG_VERSION").to_owned(), helper.display().to_string(), stamp, boot()?];
+    Some(build.join("\n") + &machine(&|path| std::fs::read_to_string(path).ok(), &namespace)?)
+}
+
+/// What a machine says: by `read` of a file, by `namespace` of those of a kind.
+fn machine(read: &dyn Fn(&str) -> Option<String>, namespace: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let status = read("/proc/self/status")?;
     let status = status.lines().filter(|line| STATUS.iter().any(|name| line.starts_with(name)));
     let namespaces: Option<Vec<String>> = NAMESPACES.iter().map(|kind| namespace(kind)).collect();
-    let switches = SWITCHES.iter().map(|path| format!("{path} {:?}", std::fs::read_to_string(path).ok()));
-    let machine = [env!("CARGO_PKG_VERSION").to_owned(), boot()?, helper.display().to_string(), stamp];
-    let lines = machine.into_iter().chain(status.map(str::to_owned)).chain(namespaces?).chain(switches);
-    Some(lines.collect::<Vec<_>>().join("\n"))
+    let switches = SWITCHES.iter().map(|path| format!("{path} {:?}", read(path)));
+    Some(status.map(str::to_owned).chain(namespaces?).chain(switches).map(|line| format!("\n{line}")).collect())
 }
 
 fn namespace(kind: &str) -> Option<String> {
@@ -73,12 +77,27 @@ mod tests {
         assert_ne!(circumstances(&helper), first);
     }
 
+    /// A machine of which one thing is another, or can't be seen.
+    fn but(changed: &str, to: Option<&str>) -> Option<String> {
+        let status =
+            || STATUS.map(|name| if name == changed { format!("{name}\t{to:?}\n") } else { format!("{name}\t1\n") });
+        let read = |path: &str| match path {
+            _ if path == changed => to.map(str::to_owned),
+            "/proc/self/status" => Some(format!("Name:\tflowc\nVmPeak:\t9 kB\n{}", status().concat())),
+            _ => Some("1".to_owned()),
+        };
+        let namespace = |kind: &str| if kind == changed { to.map(str::to_owned) } else { Some(format!("{kind}:[1]")) };
+        machine(&read, &namespace)
+    }
+
     #[test]
-    fn they_tell_who_asks_and_what_binds_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let text = circumstances(folder.path()).unwrap();
-        for told in STATUS[..3].iter().chain(&["CapEff:", "Seccomp:", "NoNewPrivs:", "user:[", "net:["]) {
-            assert!(text.contains(told), "{told}: {text}");
+    fn all_that_is_looked_at_tells_machines_apart() {
+        let same = but("", None).unwrap();
+        for thing in STATUS.iter().chain(&SWITCHES).chain(&NAMESPACES) {
+            assert_ne!(but(thing, Some("2")).as_ref(), Some(&same), "{thing}");
+            assert_ne!(but(thing, None).as_ref(), Some(&same), "{thing} is not to be seen");
         }
+        assert_eq!(but("VmPeak:", Some("2")), Some(same), "what it took so far has no part in it");
+        assert_eq!(but("/proc/self/status", None), None);
     }
 }
