@@ -102,7 +102,10 @@ impl Host {
             (IsolationBackend::Sandbox, _) => {
                 let helper = (self.helper.starter(), self.helper.required());
                 let started = Process::start(&sandbox, lent, helper, folder, network, is_wanted);
-                Ok(Box::new(started.inspect_err(|_| self.helper.doubt())?))
+                if started.is_err() && is_wanted() {
+                    self.helper.doubt();
+                }
+                Ok(Box::new(started?))
             }
             (IsolationBackend::Container, Some(containers)) => {
                 containers.start(&sandbox, lent, folder, network, is_wanted)

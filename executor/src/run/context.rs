@@ -18,7 +18,7 @@ use crate::plan::Planned;
 use crate::run::progress::{Current, Underway};
 use crate::runners::Runners;
 use crate::schedule::{Limits, Tokens};
-use crate::{Cancel, Event, Observer, Options, RunRequest};
+use crate::{Cancel, Error, Event, Observer, Options, RunRequest};
 
 /// What a session gives a run.
 #[derive(Clone, Copy)]
@@ -60,6 +60,11 @@ impl RunContext<'_> {
     pub(crate) fn limits(&self) -> Limits {
         let tokens = Tokens { processors: self.options.jobs };
         Limits { tokens, stack: self.stack(), keep_going: self.request.keep_going }
+    }
+
+    /// Whether nothing else is to run once something has failed so.
+    pub(crate) fn ends_with(&self, error: &Error) -> bool {
+        !self.request.keep_going || matches!(error, Error::Cancelled)
     }
 
     /// Has a program started of each of these stages, one after the other, while they are wanted.

@@ -256,8 +256,7 @@ impl<'r> Jobs<'r> {
             Job::Early(early, passes) => self.early_passes(early, passes),
             Job::Demand => self.demand(worker),
             Job::StartReading(stages) => {
-                let is_wanted = |stage| self.busy.get().is_none_or(|busy| busy.contains(&stage));
-                self.run.start_ahead(stages, &is_wanted);
+                self.run.start_ahead(stages, &|stage| self.busy.get().is_none_or(|busy| busy.contains(&stage)));
                 Ok(())
             }
             Job::StartPrograms(demanded, jobs) => {
@@ -473,18 +472,15 @@ impl<'r> Jobs<'r> {
             for ((&number, task), result) in pass.iter().zip(tasks).zip(results) {
                 self.run.underway.settle(task, &result);
                 match result {
-                    Err(error) if pass.len() == 1 && (passes.len() == 1 || self.ends_all(&error)) => return Err(error),
+                    Err(error) if pass.len() == 1 && (passes.len() == 1 || self.run.ends_with(&error)) => {
+                        return Err(error);
+                    }
                     Err(error) => drop(lock(&demanded.failed).insert(number, error)),
                     Ok(()) => {}
                 }
             }
         }
         Ok(())
-    }
-
-    /// Whether nothing else is to run once something has failed so.
-    fn ends_all(&self, error: &Error) -> bool {
-        !self.run.request.keep_going || matches!(error, Error::Cancelled)
     }
 
     /// Adds tasks as parts of what makes them due.

@@ -25,6 +25,8 @@ impl TrialMemory for Trials {
 
     fn forget(&self, _: &str) {
         self.0.forget(TRIAL, &key());
+        // Whatever becomes of this run, the next one is to try.
+        let _ = self.0.flush();
     }
 }
 
