@@ -46,6 +46,18 @@ impl Ahead {
         &self.driven[source]
     }
 
+    /// The stages that read these sources, which as good as certainly run where the sources have files that no run has seen; none that
+    /// something else has to be known of first.
+    pub fn reading(&self, plan: &Plan, sources: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let reads = |&stage: &usize| {
+            plan.stages[stage].inputs.iter().any(|input| match plan.stream(input.stream).producer {
+                Producer::Source { source } => sources.contains(&source),
+                Producer::Stage { .. } | Producer::Rejects { .. } => false,
+            })
+        };
+        self.stages.iter().copied().filter(reads).collect()
+    }
+
     /// The sources that must be known before a segment of a source can drive its stages: those that the stages take whole.
     pub fn awaited(&self, plan: &Plan, source: usize) -> BTreeSet<usize> {
         let inputs = self.driven[source].iter().flat_map(|&stage| &plan.stages[stage].inputs);

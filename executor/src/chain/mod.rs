@@ -6,7 +6,7 @@ pub(crate) mod budget;
 mod chains;
 mod failure_site;
 mod fork;
-mod invocation;
+pub(crate) mod invocation;
 pub(crate) mod messages;
 mod opening;
 mod outlets;

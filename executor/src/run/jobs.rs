@@ -35,6 +35,8 @@ pub(crate) enum Job<'r> {
     Early(Arc<Early<'r>>, Vec<Vec<usize>>),
     /// All sources are known: finds what is still to be done.
     Demand,
+    /// Starts the programs of stages that read sources with new or changed files, while these are read.
+    StartReading(BTreeSet<usize>),
     /// Starts the programs of stages whose tasks, which are these jobs, have to wait.
     StartPrograms(Arc<Demanded<'r>>, Vec<JobId>),
     /// Runs the tasks of passes, one pass after the other.
@@ -61,12 +63,12 @@ impl schedule::Job for Job<'_> {
             Job::Passes(..) | Job::Task(..) => Rank::Task,
             Job::Assert(..) => Rank::Assert,
             Job::Sink(..) => Rank::Sink,
-            Job::StartPrograms(..) => Rank::StartPrograms,
+            Job::StartReading(_) | Job::StartPrograms(..) => Rank::StartPrograms,
         }
     }
 
     fn needs(&self) -> schedule::Tokens {
-        let processors = usize::from(!matches!(self, Job::StartPrograms(..)));
+        let processors = usize::from(!matches!(self, Job::StartReading(_) | Job::StartPrograms(..)));
         schedule::Tokens { processors }
     }
 }
@@ -124,6 +126,8 @@ pub(crate) struct Jobs<'r> {
     sources: Mutex<Sources>,
     delivery: &'r Delivery<'r>,
     scanned: OnceLock<Arc<Scanned<'r>>>,
+    /// The stages that have tasks, once all sources are known.
+    busy: OnceLock<BTreeSet<usize>>,
     /// The sinks that write files, each with its job.
     sinks: Mutex<Vec<(usize, JobId)>>,
 }
@@ -160,6 +164,7 @@ impl<'r> Jobs<'r> {
             listed,
             delivery,
             scanned: OnceLock::new(),
+            busy: OnceLock::new(),
             sinks: Mutex::default(),
         }
     }
@@ -198,6 +203,10 @@ impl<'r> Jobs<'r> {
             ends.insert(source, scheduler.add(Job::End(source), &reads));
         }
         scheduler.add(Job::Demand, &ends.into_values().collect::<Vec<_>>());
+        let reading = self.ahead.reading(self.run.plan(), &files.into_keys().collect());
+        if !reading.is_empty() && self.may_run_early() {
+            scheduler.add(Job::StartReading(reading), &[]);
+        }
     }
 
     /// What failed, by the jobs. Of what kept the sources from being read the first is enough, and of being stopped, too.
@@ -246,6 +255,10 @@ impl<'r> Jobs<'r> {
             Job::Early(early, _) if early.is_given_up.load(Ordering::Relaxed) => Ok(()),
             Job::Early(early, passes) => self.early_passes(early, passes),
             Job::Demand => self.demand(worker),
+            Job::StartReading(stages) => {
+                self.run.start_ahead(stages, &|stage| self.busy.get().is_none_or(|busy| busy.contains(&stage)));
+                Ok(())
+            }
             Job::StartPrograms(demanded, jobs) => {
                 let Demanded { scanned, demand, .. } = demanded.as_ref();
                 scanned.world.execution().chains.start_ahead(demand, &|task| worker.is_settled(jobs[task]));
@@ -271,7 +284,7 @@ impl<'r> Jobs<'r> {
             Job::Sink(_, sink) => self.delivery.described(*sink),
             Job::End(_) => "reading sources".to_owned(),
             Job::Demand => "running the pipeline".to_owned(),
-            Job::StartPrograms(..) => "starting programs".to_owned(),
+            Job::StartReading(_) | Job::StartPrograms(..) => "starting programs".to_owned(),
         }
     }
 
@@ -373,13 +386,14 @@ impl<'r> Jobs<'r> {
         Ok(())
     }
 
-    /// Tells how many tasks there are in the whole run, and in how many of them each stage has a part.
+    /// Takes note of the stages that have tasks. Tells how many there are in the whole run, and in how many of them each stage has a part.
     fn tell_work(&self, demand: &Demand) {
         let (early, mut counts) = self.run.underway.tally.lock().early.clone();
         let links = demand.tasks.iter().flat_map(|task| &task.chain);
         links.for_each(|link| *counts.entry(link.stage).or_default() += 1);
         let of =
             |(stage, tasks): (usize, usize)| StageTasks { stage: self.run.plan().stages[stage].name.clone(), tasks };
+        let _ = self.busy.set(counts.keys().copied().collect());
         let tasks = early + demand.tasks.len();
         if tasks > 0 {
             self.run.tell(Event::WorkPlanned { tasks, stages: counts.into_iter().map(of).collect() });
@@ -461,18 +475,15 @@ impl<'r> Jobs<'r> {
             for ((&number, task), result) in pass.iter().zip(tasks).zip(results) {
                 self.run.underway.settle(task, &result);
                 match result {
-                    Err(error) if pass.len() == 1 && (passes.len() == 1 || self.ends_all(&error)) => return Err(error),
+                    Err(error) if pass.len() == 1 && (passes.len() == 1 || self.run.ends_with(&error)) => {
+                        return Err(error);
+                    }
                     Err(error) => drop(lock(&demanded.failed).insert(number, error)),
                     Ok(()) => {}
                 }
             }
         }
         Ok(())
-    }
-
-    /// Whether nothing else is to run once something has failed so.
-    fn ends_all(&self, error: &Error) -> bool {
-        !self.run.request.keep_going || matches!(error, Error::Cancelled)
     }
 
     /// Adds tasks as parts of what makes them due.
