@@ -17,7 +17,7 @@ use crate::intake::scan::{Arrived, ArrivedRows, Cut, FileIndex, Findings, NewSeg
 use crate::run::asserts::Guards;
 use crate::run::context::Run;
 use crate::run::delivery::Delivery;
-use crate::run::passes::{add_passes, tasks_of};
+use crate::run::passes::{add_passes, chosen, tasks_of};
 use crate::run::rank::Rank;
 use crate::run::world::World;
 use crate::schedule::{self, JobId, Scheduler, Worker};
@@ -503,8 +503,4 @@ impl<'r> Jobs<'r> {
     fn sources(&self) -> MutexGuard<'_, Sources> {
         lock(&self.sources)
     }
-}
-
-fn chosen(jobs: &[JobId], numbers: &[usize]) -> Vec<JobId> {
-    numbers.iter().map(|&number| jobs[number]).collect()
 }
