@@ -7,7 +7,8 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use clap::Parser;
-use flowc_executor::{ENGINE, Observer, run_if_up_to_date};
+use flowc_executor::sandbox::ENGINE;
+use flowc_executor::{Observer, run_if_up_to_date};
 
 use crate::args::{self, Args, RunArgs};
 use crate::commands::Context;

@@ -170,7 +170,7 @@ fn ranges_are_read_by_connections_of_their_own() {
     let ids = lines(&project, "out/rows.csv").into_iter().skip(1).map(|row| row.split(',').next().unwrap().to_owned());
     assert!(ids.eq((0..1010).map(|id| id.to_string())));
     pipeline(&project, &format!("{TABLE} {{ split \"day\" 4 }}"));
-    assert!(failure(&project, "flowc run").contains("rows can't be split by values of type Utf8"));
+    assert!(failure(&project, "flowc run").contains("rows are split by integers, but its least value is of type Utf8"));
     pipeline(&project, &format!("{TABLE} {{ split \"note\" 4 }}"));
     assert!(failure(&project, "flowc run").contains("the column `note` is null in some rows"));
     connection.execute("DELETE FROM events", ()).unwrap();
@@ -221,6 +221,8 @@ fn mistakes_are_told_with_their_place_and_in_the_words_of_the_database() {
         ),
         (format!("{TABLE} {{ cursor \"idd\" }}"), "no such column: flowc_rows.idd"),
         (format!("{TABLE} {{ split \"idd\" 3 }}"), "no such column: flowc_rows.idd"),
+        (format!("{TABLE} {{ split \"day\" 3 }}"), "its least value is of type Utf8"),
+        (of("SELECT 1; DELETE FROM events"), "the query has a second statement: `DELETE FROM events`"),
         (format!("{TABLE} {{ order-by \"id\" \"ttl\" \"1h\" }}"), "no such column: flowc_rows.ttl"),
         (
             "adbc \"sqlite\" uri=\"app.db\" { query \"SELECT day FROM events\"; cursor \"id\" }".to_owned(),
@@ -277,7 +279,35 @@ fn a_table_that_is_altered_after_the_plan_is_told_by_its_column() {
     assert!(said.contains("the column `amount` is Float64, and has a value of SQLite's type `text`"), "{said}");
     // A column more changes nothing, but for a word about it.
     connection.execute_batch("UPDATE events SET amount = 1.5; ALTER TABLE events ADD COLUMN more INTEGER").unwrap();
+    let said = project.shell("flowc run").split_whitespace().collect::<Vec<_>>().join(" ");
+    let expected = "sqlite table events has columns that the lock does not have: `more`. Nothing reads them; `flowc run --update` takes \
+                    the columns that the database has now";
+    assert!(said.starts_with("exit 0") && said.contains(expected) && !said.contains("file and its"), "{said}");
     run(&project);
+}
+
+#[test]
+fn a_text_that_is_no_utf_8_is_told_by_its_row_and_can_be_read_as_bytes() {
+    let project = project();
+    let connection = events(&project, 10);
+    pipeline(&project, &format!("{TABLE} {{ cursor \"id\" }}"));
+    run(&project);
+    add_events(&connection, 10, 20);
+    connection.execute("UPDATE events SET note = CAST(x'41ff' AS TEXT) WHERE id = 12", ()).unwrap();
+    let said = failure(&project, "flowc run");
+    let expected = "sqlite table events, rows after 9 up to 19 (Int64): row 3: the column `note` has a text that is not UTF-8; mend it in \
+                    the database, or read the bytes by a `query` that casts the column, such as `CAST(note AS BLOB)`";
+    assert!(said.contains(expected), "{said}");
+    let query = |columns: &str| {
+        let query = format!("SELECT {columns}, hex(CAST(note AS BLOB)) AS note FROM events");
+        pipeline(&project, &format!("adbc \"sqlite\" uri=\"app.db\" {{ query \"{query}\" }}"));
+    };
+    query("id, day");
+    let said = failure(&project, "flowc run");
+    assert!(said.contains("there is no column `amount`; its columns are `id`, `day`, `note`"), "{said}");
+    query("id, day, amount");
+    run(&project);
+    assert_eq!(lines(&project, "out/rows.csv")[13], "12,day 5,3.0,41FF");
 }
 
 #[test]
@@ -339,7 +369,7 @@ fn a_driver_that_is_not_to_be_trusted_harms_nobody() {
         ("refuse", "no such thing"),
         ("children", "the driver `./libhostile.so`"),
         ("offsets", "the driver `./libhostile.so` is not to be trusted: the column `a` is damaged"),
-        ("utf8", "the driver `./libhostile.so` is not to be trusted: the column `a` is damaged"),
+        ("utf8", "row 1: the column `a` has a text that is not UTF-8; mend it in the database"),
         ("stream", "lost in the middle"),
     ] {
         let adbc = format!("adbc \"./libhostile.so\" {{ query \"{query}\" }}");

@@ -187,7 +187,7 @@ fn servers_are_read_in_their_order_or_not_at_all() {
     for (ask, columns, words) in [
         ("ticket=\"nothing\"", "", "nothing is called nothing"),
         ("ticket=\"fails\"", declared, "ended after 2000 rows, before its end"),
-        ("ticket=\"changes\"", "", "there is no column `n`; the file has `m`"),
+        ("ticket=\"changes\"", "", "there is no column `n`; its columns are `m`"),
         ("ticket=\"kinds\"", "schema { column \"n\" \"Utf8\" }", "`n`"),
         ("ticket=\"dies\"", declared, "before its end"),
     ] {

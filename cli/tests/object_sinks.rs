@@ -4,11 +4,9 @@
 mod support;
 
 use std::process::{Child, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use support::http_gate::{Asked, HttpGate, Verdict};
+use support::http_gate::{Asked, HttpGate, Stop, Verdict};
 use support::objects::{ObjectServer, many_rows, pipeline, project};
 use support::oracle::Oracle;
 use support::project::Project;
@@ -50,32 +48,6 @@ fn folder(server: &ObjectServer, prefix: &str) -> Vec<(String, String)> {
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
-}
-
-/// Blocks the first request that is meant until told to go on, and tells of it.
-struct Stop {
-    reached: std::sync::mpsc::Receiver<()>,
-    go: Sender<()>,
-}
-
-impl Stop {
-    fn at(gate: &HttpGate, is_meant: impl Fn(&Asked) -> bool + Send + Sync + 'static) -> Self {
-        let ((tell, reached), (go, wait)) = (channel(), channel::<()>());
-        let (tell, wait, first) = (Mutex::new(tell), Mutex::new(wait), AtomicBool::new(true));
-        gate.set(move |asked| {
-            if is_meant(asked) && first.swap(false, Ordering::SeqCst) {
-                let _ = tell.lock().unwrap().send(());
-                // Nobody hears of it any more if nobody lets it go on.
-                return wait.lock().unwrap().recv().map_or(Verdict::Cut, |()| Verdict::Pass);
-            }
-            Verdict::Pass
-        });
-        Self { reached, go }
-    }
-
-    fn reached(&self) {
-        self.reached.recv_timeout(std::time::Duration::from_secs(120)).unwrap();
-    }
 }
 
 #[test]
@@ -256,6 +228,49 @@ fn a_large_object_is_sent_in_parts_and_a_kill_leaves_nothing_to_be_seen() {
     assert_eq!(parts, 2);
     assert_eq!(server.get("out.csv"), std::fs::read(project.folder().join("in/rows.csv")).unwrap());
     assert_eq!(server.uploads(), [""; 0]);
+}
+
+#[test]
+fn of_two_runs_that_send_one_large_object_one_writes_it() {
+    let server = ObjectServer::new();
+    let gate = HttpGate::new(&server.url);
+    let (first, second, mut third) = (project(&gate.url), project(&server.url), project(&server.url));
+    for (project, name) in [(&first, "first"), (&second, "second"), (&third, "third")] {
+        many_rows(project);
+        let rows = std::fs::read_to_string(project.folder().join("in/rows.csv")).unwrap();
+        project.write("in/rows.csv", &rows.replace("n,m", &format!("n,{name}")));
+        pipeline(project, "file \"s3://sales/out.csv\"");
+    }
+    let is_of =
+        |project: &Project| server.get("out.csv") == std::fs::read(project.folder().join("in/rows.csv")).unwrap();
+    // One is about to commit while another one begins and ends.
+    let completes = |asked: &Asked| asked.method == "POST" && asked.target.contains("uploadId=");
+    let stop = Stop::at(&gate, completes);
+    let child = start(&first);
+    stop.reached();
+    run(&second);
+    stop.go.send(()).unwrap();
+    let said = failed(child);
+    assert!(said.contains("out.csv") && said.contains("written or deleted by others"), "{said}");
+    assert!(is_of(&second) && server.uploads().is_empty());
+    // What others begin meanwhile does it no harm.
+    gate.open();
+    let stop = Stop::at(&gate, completes);
+    let child = start(&first);
+    stop.reached();
+    let late = HttpGate::new(&server.url);
+    third.set("AWS_ENDPOINT_URL", late.url.clone());
+    let begun = Stop::at(&late, |asked| asked.target.contains("partNumber=1"));
+    let other = start(&third);
+    begun.reached();
+    stop.go.send(()).unwrap();
+    let done = child.wait_with_output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(is_of(&first));
+    begun.go.send(()).unwrap();
+    let said = failed(other);
+    assert!(said.contains("written or deleted by others"), "{said}");
+    assert!(is_of(&first) && server.uploads().is_empty());
 }
 
 /// A request at which a run is killed, and what is then in the folder.

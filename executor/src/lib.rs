@@ -45,24 +45,6 @@ pub fn play_part() {
     flowc_wasm_process::main();
 }
 
-/// The file name of the program that people call. It hands what needs an engine to the one called [`ENGINE`], and starts sandboxes for it.
-const LAUNCHER: &str = "flowc";
-/// The file name of the program with the engine. It lies beside the one that people call, of the same build.
-pub const ENGINE: &str = "flowc-engine";
-
-/// This program as the helper of sandboxes. The engine has the small program beside it start them, which plays the part of
-/// [`sandbox::main`] alone: the system takes milliseconds to load an engine, and each start loads its helper twice.
-///
-/// # Errors
-/// If this program can't be found.
-pub fn helper() -> std::io::Result<sandbox::Helper> {
-    let program = std::env::current_exe()?;
-    let launcher = program.with_file_name(LAUNCHER);
-    let has_launcher = program.file_name() == Some(ENGINE.as_ref()) && launcher.is_file();
-    let helper = sandbox::Helper::from(program);
-    Ok(if has_launcher { helper.started_by(launcher) } else { helper })
-}
-
 pub use chain::budget::default_budget;
 pub use error::{Cause, Error, ErrorClass, ErrorReport, FailureSite, MissingSecret, RowsReport, WorkItem};
 pub use event::{

@@ -61,6 +61,8 @@ pub(crate) const ADAPTER: Memo = record(21, 1, Place::Index);
 pub(crate) const TIMES: Memo = record(24, 2, Place::Index);
 /// How many rows of a segment are late, by their content, their windows and where the segment begins in time.
 pub(crate) const LATE: Memo = record(31, 1, Place::Index);
+/// Under which circumstances a trial found all means by which programs are isolated.
+pub(crate) const TRIAL: Memo = made(41, Place::Index);
 /// The device that made results whose keys name none.
 pub(crate) const MADE_ON: Memo = record(40, 1, Place::Index);
 

@@ -34,14 +34,26 @@ pub fn describe<S: Stage>(config: &serde_json::Value, inputs: &[SchemaRef]) -> R
 /// # Errors
 /// What the stage finds wrong, or what it does that its description does not allow.
 pub fn run<S: Stage>(config: &serde_json::Value, inputs: &[Vec<RecordBatch>]) -> Result<Vec<RecordBatch>> {
-    let schema = |input: &Vec<RecordBatch>| input.first().map(RecordBatch::schema);
-    let schemas: Option<Vec<SchemaRef>> = inputs.iter().map(schema).collect();
-    let schemas = schemas.ok_or_else(|| Problem::new("each input needs a batch, if only for its schema"))?;
-    let description = describe::<S>(config, &schemas)?;
-    let run = Run::<S> { config: config.to_string(), description, stage: std::marker::PhantomData };
+    let run = Run::<S>::of(config, inputs)?;
     match &run.description.partial {
         Some(partial) => run.combine(inputs, partial),
         None => run.plain(inputs),
+    }
+}
+
+/// The partial that a combining stage gives of rows. Each list of batches goes to an instance of its own, and where there are several
+/// lists, what these instances give is merged by another one.
+///
+/// # Errors
+/// As of [`run`], or that the stage does not combine.
+pub fn partial<S: Stage>(config: &serde_json::Value, lists: &[Vec<RecordBatch>]) -> Result<RecordBatch> {
+    let run = Run::<S>::of(config, lists.get(..1).unwrap_or_default())?;
+    let schema = run.description.partial.as_ref().ok_or_else(|| Problem::new("a stage without partials"))?;
+    let mut partials: Vec<RecordBatch> =
+        lists.iter().map(|rows| run.partial(Phase::Partial, rows, schema)).collect::<Result<_>>()?;
+    match partials.len() {
+        1 => Ok(partials.remove(0)),
+        _ => run.partial(Phase::Merge, &partials, schema),
     }
 }
 
@@ -55,6 +67,14 @@ struct Run<S> {
 }
 
 impl<S: Stage> Run<S> {
+    fn of(config: &serde_json::Value, inputs: &[Vec<RecordBatch>]) -> Result<Self> {
+        let schema = |input: &Vec<RecordBatch>| input.first().map(RecordBatch::schema);
+        let schemas: Option<Vec<SchemaRef>> = inputs.iter().map(schema).collect();
+        let schemas = schemas.ok_or_else(|| Problem::new("each input needs a batch, if only for its schema"))?;
+        let description = describe::<S>(config, &schemas)?;
+        Ok(Self { config: config.to_string(), description, stage: std::marker::PhantomData })
+    }
+
     /// One invocation per segment of a driving input, per group of keys, or per part; inputs that are whole go first.
     fn plain(&self, inputs: &[Vec<RecordBatch>]) -> Result<Vec<RecordBatch>> {
         let outputs = &self.description.outputs;
@@ -91,23 +111,28 @@ impl<S: Stage> Run<S> {
     }
 
     /// A partial per segment, merged in pairs, then the result.
-    fn combine(&self, inputs: &[Vec<RecordBatch>], partial: &SchemaRef) -> Result<Vec<RecordBatch>> {
-        let port = [Output::made(partial)];
-        let all: Vec<usize> = (0..partial.fields().len()).collect();
-        let reads = &self.description.inputs[0].reads;
-        let step = |phase, batches: Vec<RecordBatch>, reads: &Vec<usize>| {
-            let emitted = self.invoke(phase, 0, &[batches], std::slice::from_ref(reads), &port)?;
-            gather(emitted, &port)?.pop().ok_or_else(|| Problem::new("no partial"))
-        };
+    fn combine(&self, inputs: &[Vec<RecordBatch>], schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
         let mut partials = Vec::new();
         for segment in &inputs[0] {
-            partials.push(step(Phase::Partial, vec![segment.clone()], reads)?);
+            partials.push(self.partial(Phase::Partial, std::slice::from_ref(segment), schema)?);
         }
         while partials.len() > 1 {
-            partials = partials.chunks(2).map(|pair| step(Phase::Merge, pair.to_vec(), &all)).collect::<Result<_>>()?;
+            let pairs = partials.chunks(2);
+            partials = pairs.map(|pair| self.partial(Phase::Merge, pair, schema)).collect::<Result<_>>()?;
         }
-        let outputs = &self.description.outputs;
+        let (outputs, all) = (&self.description.outputs, (0..schema.fields().len()).collect());
         gather(self.invoke(Phase::Finish, 0, &[partials], &[all], outputs)?, outputs)
+    }
+
+    /// The partial of some batches: of rows, or of partials.
+    fn partial(&self, phase: Phase, batches: &[RecordBatch], schema: &SchemaRef) -> Result<RecordBatch> {
+        let port = [Output::made(schema)];
+        let reads = match phase {
+            Phase::Merge => (0..schema.fields().len()).collect(),
+            _ => self.description.inputs[0].reads.clone(),
+        };
+        let emitted = self.invoke(phase, 0, &[batches.to_vec()], &[reads], &port)?;
+        gather(emitted, &port)?.pop().ok_or_else(|| Problem::new("no partial"))
     }
 
     fn invoke(

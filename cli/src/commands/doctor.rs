@@ -154,7 +154,7 @@ fn uv() -> Result<String, Missing> {
 fn sandbox() -> Result<String, Missing> {
     let remedy = "only `python` stages need it: allow user namespaces, and use Linux 6.14 or later as root";
     let missing = |reason: String| Missing { reason, remedy, needed: false };
-    let helper = flowc_executor::helper().map_err(|error| missing(error.to_string()))?;
+    let helper = flowc_executor::sandbox::Helper::of_this_program().map_err(|error| missing(error.to_string()))?;
     let isolation = helper.isolation();
     match isolation.is_full() {
         true => Ok("no network, no files but given ones, limits on memory, processors and processes".to_owned()),

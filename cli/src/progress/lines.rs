@@ -126,7 +126,7 @@ impl Lines {
         self.bad_files += 1;
         let message = match self.bad_files {
             n if n <= SHOWN => format!("source `{source}`: {} in {file}", count(rows, "bad row")),
-            n if n == SHOWN + 1 => "more files have bad rows".to_owned(),
+            n if n == SHOWN + 1 => "there are bad rows in more places".to_owned(),
             _ => return None,
         };
         Some(report::warning(&message, self.paint).trim_end().to_owned())
@@ -145,7 +145,7 @@ impl Lines {
                 }
                 format!("source `{source}`: {file} has members that no column takes: {}; {help}", all.join(", "))
             }
-            n if n == SHOWN + 1 => "more files have members that no column takes".to_owned(),
+            n if n == SHOWN + 1 => "there are members that no column takes in more places".to_owned(),
             _ => return None,
         };
         Some(report::warning(&harmless(&message), self.paint).trim_end().to_owned())

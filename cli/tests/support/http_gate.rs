@@ -2,8 +2,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -131,5 +134,34 @@ fn answer(
                 _ => std::io::copy(&mut upstream, &mut client).map(drop),
             }
         }
+    }
+}
+
+/// Blocks the first request that is meant until told to go on, and tells of it.
+pub(crate) struct Stop {
+    reached: Receiver<()>,
+    /// Lets it go on.
+    pub(crate) go: Sender<()>,
+}
+
+impl Stop {
+    /// Decides from now on what becomes of requests.
+    pub(crate) fn at(gate: &HttpGate, is_meant: impl Fn(&Asked) -> bool + Send + Sync + 'static) -> Self {
+        let ((tell, reached), (go, wait)) = (channel(), channel::<()>());
+        let (tell, wait, first) = (Mutex::new(tell), Mutex::new(wait), AtomicBool::new(true));
+        gate.set(move |asked| {
+            if is_meant(asked) && first.swap(false, Ordering::SeqCst) {
+                let _ = tell.lock().unwrap().send(());
+                // Nobody hears of it any more if nobody lets it go on.
+                return wait.lock().unwrap().recv().map_or(Verdict::Cut, |()| Verdict::Pass);
+            }
+            Verdict::Pass
+        });
+        Self { reached, go }
+    }
+
+    /// Waits until the request has come.
+    pub(crate) fn reached(&self) {
+        self.reached.recv_timeout(Duration::from_secs(120)).unwrap();
     }
 }

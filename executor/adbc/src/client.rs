@@ -231,6 +231,10 @@ impl Connection {
             Ok(Answer::Refused { message, sqlstate }) => {
                 Err(DatabaseError::Refused { message: self.process.hidden(&message), sqlstate })
             }
+            Ok(Answer::NotUtf8 { column, row }) => {
+                let cast = self.vendor.bytes_of(&column);
+                Err(DatabaseError::NotUtf8 { column, row, cast })
+            }
             Ok(Answer::Lies { reason }) => Err(self.lies(reason)),
             Ok(answer) => Ok(answer),
             Err(error) => Err(self.lost(&error)),
@@ -327,7 +331,7 @@ impl Process {
         let listener = UnixListener::bind(&socket).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let sandbox = sandbox(access, helper.program(), folder.path(), &socket);
-        let mut child = sandbox.spawn(helper.starter(), helper.isolation().required()).map_err(failed)?;
+        let mut child = sandbox.spawn(helper.starter(), helper.required()).map_err(failed)?;
         let printed = Printed::default();
         let pipes = [child.stdout.take().map(Into::into), child.stderr.take().map(Into::into)];
         let listened = pipes.into_iter().flatten().try_for_each(|pipe| printed.listen(pipe));
@@ -411,14 +415,14 @@ fn folder() -> io::Result<OwnedFolder> {
     Ok(folder)
 }
 
-/// This program, as a helper of sandboxes. What it can do here is found out once.
+/// The helper of sandboxes. What it can do here is found out once.
 fn helper() -> io::Result<&'static Helper> {
     static HELPER: OnceLock<Helper> = OnceLock::new();
     match HELPER.get() {
         Some(helper) => Ok(helper),
         None => {
-            let program = std::env::current_exe()?;
-            Ok(HELPER.get_or_init(|| Helper::from(program)))
+            let helper = Helper::of_this_program()?;
+            Ok(HELPER.get_or_init(|| helper))
         }
     }
 }

@@ -49,6 +49,16 @@ impl Vendor {
         }
     }
 
+    /// What makes bytes of a column of texts.
+    pub(crate) fn bytes_of(&self, column: &str) -> String {
+        match self {
+            Self::Sqlite | Self::DuckDb => format!("CAST({column} AS BLOB)"),
+            // A cast to `bytea` reads backslashes as escapes.
+            Self::PostgreSql => format!("convert_to({column}, 'SQL_ASCII')"),
+            Self::Other(_) => format!("CAST({column} AS BINARY)"),
+        }
+    }
+
     /// The statement after which a connection writes nothing, if the database has one.
     pub(crate) fn read_only(&self) -> Option<&'static str> {
         match self {

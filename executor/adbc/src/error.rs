@@ -50,6 +50,19 @@ pub enum DatabaseError {
         /// The code that SQL has for it, if the driver tells one.
         sqlstate: Option<String>,
     },
+    /// The database has bytes in a column of texts.
+    #[error(
+        "row {row}: the column `{column}` has a text that is not UTF-8; mend it in the database, or read the bytes by a `query` that \
+         casts the column, such as `{cast}`"
+    )]
+    NotUtf8 {
+        /// The column's name.
+        column: String,
+        /// The row of the query, from 1.
+        row: u64,
+        /// What makes bytes of the column in the SQL of the database.
+        cast: String,
+    },
     /// The driver does not give what it says.
     #[error("the driver `{driver}` is not to be trusted: {reason}")]
     Lies {

@@ -18,6 +18,7 @@ mod driver;
 mod error;
 mod parameters;
 mod serve;
+mod texts;
 mod types;
 mod wire;
 

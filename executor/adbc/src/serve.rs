@@ -17,6 +17,7 @@ use arrow_array::{Array, RecordBatch, RecordBatchReader, StringArray, UInt32Arra
 use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::dialect::Vendor;
+use crate::texts::not_utf8;
 use crate::wire::{self, Answer, Frame, Ingest, IngestMode, Request};
 
 /// The argument by which a program knows that it is to serve a driver.
@@ -87,6 +88,8 @@ struct Open {
 enum Fault {
     /// The driver, or its database, has refused.
     Refused(Error),
+    /// The database has a text that is none, in a row of a query, from 1.
+    NotUtf8 { column: String, row: u64 },
     /// The driver does not give what it says.
     Lies(String),
     /// The process that asked has closed its end.
@@ -122,6 +125,7 @@ impl Session {
         let answer = match self.perform(request) {
             Ok(answer) => answer,
             Err(Fault::Gone(error)) => return Err(error),
+            Err(Fault::NotUtf8 { column, row }) => Answer::NotUtf8 { column, row },
             Err(Fault::Lies(reason)) => Answer::Lies { reason },
             Err(Fault::Refused(error)) => {
                 let state: String = error.sqlstate.iter().map(|byte| char::from(*byte as u8)).collect();
@@ -326,7 +330,14 @@ fn send_rows(to: &mut BufWriter<UnixStream>, rows: &mut (dyn RecordBatchReader +
     wire::send_encoded(to, &wire::encoded(schema, None)?)?;
     std::thread::scope(|scope| {
         let (send, given) = sync_channel::<RecordBatch>(1);
-        let sending = scope.spawn(move || given.into_iter().try_for_each(|batch| send_batch(to, schema, &batch)));
+        let sending = scope.spawn(move || {
+            let mut before = 0;
+            given.into_iter().try_for_each(|batch| {
+                send_batch(to, schema, &batch, before)?;
+                before += batch.num_rows() as u64;
+                Ok(())
+            })
+        });
         let mut made = Ok(());
         for batch in rows {
             // Where rows can't be sent, the other thread tells why.
@@ -341,14 +352,24 @@ fn send_rows(to: &mut BufWriter<UnixStream>, rows: &mut (dyn RecordBatchReader +
     })
 }
 
-/// Sends rows, once they are found to be what the driver says.
-fn send_batch(to: &mut BufWriter<UnixStream>, schema: &SchemaRef, batch: &RecordBatch) -> Result<(), Fault> {
+/// Sends rows, once they are found to be what the driver says. `before` is how many were sent before.
+fn send_batch(
+    to: &mut BufWriter<UnixStream>,
+    schema: &SchemaRef,
+    batch: &RecordBatch,
+    before: u64,
+) -> Result<(), Fault> {
     if batch.schema().fields() != schema.fields() {
         return Err(Fault::Lies("rows have other columns than it said".to_owned()));
     }
     for (column, field) in batch.columns().iter().zip(schema.fields()) {
-        let checked = column.to_data().validate_full();
-        checked.map_err(|error| Fault::Lies(format!("the column `{}` is damaged: {error}", field.name())))?;
+        let (data, name) = (column.to_data(), field.name());
+        let damaged = |error: ArrowError| Fault::Lies(format!("the column `{name}` is damaged: {error}"));
+        data.validate().map_err(damaged)?;
+        data.validate_full().map_err(|error| match not_utf8(column) {
+            Some(row) => Fault::NotUtf8 { column: name.clone(), row: before + row as u64 + 1 },
+            None => damaged(error),
+        })?;
     }
     for piece in pieces(batch) {
         wire::send_encoded(to, &wire::encoded(schema, Some(&piece))?)?;

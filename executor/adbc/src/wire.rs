@@ -83,6 +83,8 @@ pub(crate) enum Answer {
     Rows,
     /// The driver has refused.
     Refused { message: String, sqlstate: Option<String> },
+    /// A row of a query, from 1, has a text that is not UTF-8.
+    NotUtf8 { column: String, row: u64 },
     /// The driver does not give what it says.
     Lies { reason: String },
 }

@@ -8,6 +8,7 @@ use arrow_json::ReaderBuilder;
 use arrow_json::writer::{LineDelimited, WriterBuilder};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 
+use crate::numbers::JsonNumbers;
 use crate::{MOST, ROWS, exact, joined};
 
 /// Batches of these columns, as lines.
@@ -26,7 +27,8 @@ impl Lines {
 
     pub(crate) fn write(&self, batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
         let wide = self.wide.as_ref().map(|wide| widen(batch, wide)).transpose()?;
-        let mut writer = WriterBuilder::new().build::<_, LineDelimited>(Vec::new());
+        let mut writer =
+            WriterBuilder::new().with_encoder_factory(Arc::new(JsonNumbers)).build::<_, LineDelimited>(Vec::new());
         writer.write(wide.as_ref().unwrap_or(batch))?;
         writer.finish()?;
         Ok(writer.into_inner())

@@ -7,6 +7,7 @@
 
 mod exact;
 mod json;
+mod numbers;
 mod parquet;
 mod printable;
 pub mod promise;
@@ -20,6 +21,7 @@ use arrow_buffer::{Buffer, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use flowc_planner::plan::Serialization;
 
+pub use numbers::JsonNumbers;
 pub use printable::{printable, shown};
 pub use values::{OddValue, find_odd, odd_time};
 

@@ -32,11 +32,10 @@ impl Ahead {
     pub fn new(plan: &Plan, selection: &Selection) -> Self {
         let mut driven = driven_by_source(plan, selection);
         driven.iter_mut().filter(|of| of.iter().any(|stage| selection.forced.contains(stage))).for_each(Vec::clear);
-        let of_sinks = selection.sinks.iter().map(|&sink| plan.sinks[sink].stream);
         Self {
             driven,
             read: columns_read(plan, selection),
-            wanted: of_sinks.chain(selection.streams.iter().copied()).collect(),
+            wanted: selection.wanted(plan).collect(),
             stages: selection.stages.clone(),
             forced: selection.forced.clone(),
         }
@@ -45,6 +44,18 @@ impl Ahead {
     /// The stages that a segment of a source drives, in order.
     pub fn driven(&self, source: usize) -> &[usize] {
         &self.driven[source]
+    }
+
+    /// The stages that read these sources, which as good as certainly run where the sources have files that no run has seen; none that
+    /// something else has to be known of first.
+    pub fn reading(&self, plan: &Plan, sources: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let reads = |&stage: &usize| {
+            plan.stages[stage].inputs.iter().any(|input| match plan.stream(input.stream).producer {
+                Producer::Source { source } => sources.contains(&source),
+                Producer::Stage { .. } | Producer::Rejects { .. } => false,
+            })
+        };
+        self.stages.iter().copied().filter(reads).collect()
     }
 
     /// The sources that must be known before a segment of a source can drive its stages: those that the stages take whole.
@@ -58,7 +69,8 @@ impl Ahead {
         sources.collect()
     }
 
-    /// The tasks that are due when a segment of a source arrives, which is the only one of its source for the locator.
+    /// The tasks that are due when a segment of a source arrives, which is the only one of its source for the locator. The partials of
+    /// stages of which `leaves_out` has the number are left out.
     ///
     /// # Errors
     /// If the look-up fails.
@@ -67,10 +79,11 @@ impl Ahead {
         locator: Locator<'_, L>,
         stored: &[bool],
         source: usize,
+        leaves_out: &BTreeSet<usize>,
     ) -> Result<Demand, L::Error> {
         let (plan, driven) = (locator.plan, &self.driven[source]);
-        let mut planner = TaskPlanner::new(locator, stored, &self.forced);
-        for &stage in driven {
+        let mut planner = TaskPlanner::new(locator, stored, &self.forced, leaves_out);
+        for &stage in driven.iter().filter(|stage| !leaves_out.contains(stage)) {
             let of = &plan.stages[stage];
             if of.is_combining() {
                 planner.want_partial(stage, 0)?;
@@ -116,7 +129,7 @@ impl Ahead {
         targets.filter(|&id| known[id.0] && new[id.0] && lineage.file(id).is_none()).collect()
     }
 
-    /// The tasks that make streams of which all sources are known.
+    /// The tasks that make streams of which all sources are known; `unreduced` as for [`crate::demand`].
     ///
     /// # Errors
     /// If the look-up fails.
@@ -125,8 +138,9 @@ impl Ahead {
         locator: Locator<'_, L>,
         stored: &[bool],
         streams: &[StreamId],
+        unreduced: &BTreeSet<usize>,
     ) -> Result<Demand, L::Error> {
-        let mut planner = TaskPlanner::new(locator, stored, &self.forced);
+        let mut planner = TaskPlanner::new(locator, stored, &self.forced, unreduced);
         for &stream in streams {
             planner.want_all(stream, &self.columns(stream))?;
         }

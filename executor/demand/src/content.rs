@@ -10,7 +10,7 @@ use crate::groups::Part;
 use crate::keys::{InvocationInputs, KeyDeriver};
 use crate::location::{ColumnLocation, Locator, Lookup};
 use crate::segments::Segments;
-use crate::task::{ChainStage, Root, Task, Work, input_columns};
+use crate::task::{ChainStage, Root, Task, Work, ascending, input_columns};
 
 /// Divides the segments of inputs into partitions, one for each group of keys or window.
 pub trait PartitionedInputs {
@@ -66,14 +66,6 @@ fn rows_of<'k>(rows: u64, deciding: impl ExactSizeIterator<Item = &'k ColumnKey>
     RowsKey::new(hasher.finish())
 }
 
-/// The columns of both, ascending.
-fn united(some: &[usize], others: &[usize]) -> Vec<usize> {
-    let mut columns = [some, others].concat();
-    columns.sort_unstable();
-    columns.dedup();
-    columns
-}
-
 /// Per stage of a chain, per output port.
 pub type ChainKeys = Vec<Vec<SegmentKeys>>;
 
@@ -100,6 +92,16 @@ where
                 Some(keys) => self.of_chain(task, Some(keys)),
                 None => Ok(None),
             },
+            Root::Segments { stream, segments, columns, .. } => {
+                let mut partials = Vec::new();
+                for segment in segments.clone() {
+                    let Some(keys) = self.segment(*stream, segment, columns)? else { return Ok(None) };
+                    let Some(links) = self.of_chain(task, Some(keys))? else { return Ok(None) };
+                    partials.extend(links.into_iter().flatten());
+                }
+                let invocation = self.deriver.of_partials(task.id.stage, Phase::Merge, 0, &partials);
+                Ok(Some(vec![vec![self.deriver.partial(task.id.stage, &invocation)]]))
+            }
         }
     }
 
@@ -158,7 +160,7 @@ where
             let columns = input_columns(self.plan(), link.stage, index, &link.needed);
             let keys: Option<Vec<SegmentKeys>> = match self.locator.datasets.part_of(link.stage, input, number) {
                 Some(part) => {
-                    let columns = united(&columns, &part.deciding_columns());
+                    let columns = ascending([columns, part.deciding_columns()].concat());
                     let segments = self.locator.datasets.segments_of(self.plan(), link.stage, index, number);
                     self.partitions(input.stream, &segments, &columns, part)?
                 }

@@ -11,9 +11,12 @@ use crate::lineage::row_origin;
 use crate::location::{ColumnLocation, Locator, Lookup};
 use crate::segments::{Node, Segments};
 use crate::selection::Selection;
-use crate::task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, column_flags, input_columns};
+use crate::task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, ascending, column_flags, input_columns};
 
+mod gather;
 mod slices;
+
+pub use gather::{gathers, is_unreduced};
 
 /// What is to run: tasks, each after those that it depends on.
 #[derive(Default)]
@@ -42,15 +45,19 @@ impl Demand {
 }
 
 /// The tasks that give everything that a selection wants and that can't be had without running. `stored` says per stream
-/// whether its edge is stored.
+/// whether its edge is stored; `unreduced` are stages that [`is_unreduced`] was found of.
 ///
 /// # Errors
 /// If the look-up fails.
-pub fn demand<L: Lookup>(locator: Locator<'_, L>, stored: &[bool], selection: &Selection) -> Result<Demand, L::Error> {
+pub fn demand<L: Lookup>(
+    locator: Locator<'_, L>,
+    stored: &[bool],
+    selection: &Selection,
+    unreduced: &BTreeSet<usize>,
+) -> Result<Demand, L::Error> {
     let plan = locator.plan;
-    let mut planner = TaskPlanner::new(locator, stored, &selection.forced);
-    let of_sinks = selection.sinks.iter().map(|&sink| plan.sinks[sink].stream);
-    for stream in of_sinks.chain(selection.streams.iter().copied()) {
+    let mut planner = TaskPlanner::new(locator, stored, &selection.forced, unreduced);
+    for stream in selection.wanted(plan) {
         let all: Vec<usize> = (0..shown_columns(&plan.stream(stream).schema).fields().len()).collect();
         planner.want_all(stream, &all)?;
     }
@@ -75,6 +82,8 @@ pub(crate) struct TaskPlanner<'a, L> {
     stored: &'a [bool],
     /// Stages that run even if their results are there.
     forced: &'a BTreeSet<usize>,
+    /// Stages whose merges take rows, where partials are missing.
+    unreduced: &'a BTreeSet<usize>,
     wanted: Wanted,
     tasks: HashMap<TaskId, (Task, Vec<TaskId>)>,
     /// Slices whose partials tasks make, by stage and place.
@@ -85,11 +94,17 @@ pub(crate) struct TaskPlanner<'a, L> {
 
 impl<'a, L: Lookup> TaskPlanner<'a, L> {
     /// Wants nothing yet.
-    pub(crate) fn new(locator: Locator<'a, L>, stored: &'a [bool], forced: &'a BTreeSet<usize>) -> Self {
+    pub(crate) fn new(
+        locator: Locator<'a, L>,
+        stored: &'a [bool],
+        forced: &'a BTreeSet<usize>,
+        unreduced: &'a BTreeSet<usize>,
+    ) -> Self {
         Self {
             locator,
             stored,
             forced,
+            unreduced,
             wanted: Wanted::new(),
             tasks: HashMap::new(),
             sliced: HashSet::new(),
@@ -212,9 +227,7 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
         let id = TaskId { stage, work };
         if let Some((task, _)) = self.tasks.get_mut(&id) {
             missing.extend(&task.outputs[port].columns);
-            missing.sort_unstable();
-            missing.dedup();
-            task.outputs[port].columns = missing;
+            task.outputs[port].columns = ascending(missing);
             // Another port of the stage made the task: what it takes in may grow.
             let task = task.clone();
             return self.add(id, task.outputs);
@@ -272,11 +285,16 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
         Ok(())
     }
 
-    /// A task that merges or finishes partials. Those that are missing become tasks of their own.
+    /// A task that merges or finishes partials. Those that are missing become tasks of their own, unless it takes rows instead.
     fn of_partials(&mut self, id: TaskId, outputs: Vec<StoredOutput>) -> Result<(Task, Vec<TaskId>), L::Error> {
         let Some(tree) = self.locator.datasets.partials.get(&id.stage).cloned() else {
             return Ok((lone(id, outputs), vec![]));
         };
+        if let Work::Merge { level, index } = id.work
+            && let Some(task) = self.of_rows(id, &tree, Node { level, index }, &outputs)?
+        {
+            return Ok(task);
+        }
         let nodes: Vec<Node> = match id.work {
             Work::Merge { level, index } => tree.children(Node { level, index }).collect(),
             _ => (!tree.is_empty()).then(|| tree.root()).into_iter().collect(),
@@ -369,9 +387,8 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
         let whole = inputs.filter(|(_, input)| !input.is_driving()).map(|(index, input)| {
             let mut columns = input_columns(self.plan(), stage, index, needed);
             columns.extend(input.dividing_columns());
-            columns.sort_unstable();
-            columns.dedup();
             let segments = || self.locator.datasets.segments_of(self.plan(), stage, index, number);
+            let columns = ascending(columns);
             WholeInput { stream: input.stream, columns, segments: input.window.as_ref().map(|_| segments()) }
         });
         whole.collect()
@@ -433,11 +450,8 @@ fn ordered(tasks: HashMap<TaskId, (Task, Vec<TaskId>)>) -> Demand {
     let places: HashMap<TaskId, usize> = sorted.keys().enumerate().map(|(place, id)| (*id, place)).collect();
     let mut demand = Demand::default();
     for (task, after) in sorted.into_values() {
-        let mut after: Vec<usize> = after.iter().filter_map(|id| places.get(id).copied()).collect();
-        after.sort_unstable();
-        after.dedup();
         demand.tasks.push(task);
-        demand.after.push(after);
+        demand.after.push(ascending(after.iter().filter_map(|id| places.get(id).copied()).collect()));
     }
     demand
 }

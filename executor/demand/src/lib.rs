@@ -37,7 +37,7 @@ mod windows;
 
 pub use ahead::Ahead;
 pub use content::{ChainKeys, ContentKeys, PartitionedInputs, StoredPartition};
-pub use demand::{Demand, demand};
+pub use demand::{Demand, demand, gathers, is_unreduced};
 pub use fusion::fused_groups;
 pub use groups::Part;
 pub use keys::{Clocks, Datasets, InvocationInputs, KeyDeriver, no_clocks};

@@ -92,7 +92,7 @@ fn root(tasks: &[&Task]) -> Root {
         Root::Segment { stream, segment, .. } => {
             let of_task = |task: &&Task| match &task.root {
                 Root::Segment { columns, .. } => columns.clone(),
-                Root::Nothing | Root::Partials(_) => Vec::new(),
+                Root::Nothing | Root::Segments { .. } | Root::Partials(_) => Vec::new(),
             };
             let columns: BTreeSet<usize> = tasks.iter().flat_map(of_task).collect();
             Root::Segment { stream: *stream, segment: *segment, columns: columns.into_iter().collect() }

@@ -53,6 +53,11 @@ pub struct Selection {
 pub struct UnknownStage(String);
 
 impl Selection {
+    /// The streams whose rows are wanted: those of the sinks, then the others.
+    pub(crate) fn wanted<'s>(&'s self, plan: &'s Plan) -> impl Iterator<Item = StreamId> + 's {
+        self.sinks.iter().map(|&sink| plan.sinks[sink].stream).chain(self.streams.iter().copied())
+    }
+
     /// Resolves the stage names of a request.
     ///
     /// # Errors
@@ -129,7 +134,7 @@ impl Selection {
 
     /// Finds the stages and sources behind the sinks and streams.
     fn reach(&mut self, plan: &Plan) {
-        let wanted = self.streams.iter().copied().chain(self.sinks.iter().map(|&sink| plan.sinks[sink].stream));
+        let wanted = self.wanted(plan);
         let above = Above::of(plan, wanted);
         (self.stages, self.sources) = (above.stages, above.sources);
     }
@@ -227,7 +232,7 @@ fn feeds_only(plan: &Plan, stream: StreamId, stages: &BTreeSet<usize>) -> bool {
 pub(crate) fn columns_read(plan: &Plan, selection: &Selection) -> Vec<BTreeSet<usize>> {
     let width = |stream: StreamId| plan.stream(stream).schema.fields().len();
     let mut read = vec![BTreeSet::new(); plan.streams.len()];
-    for stream in selection.sinks.iter().map(|&sink| plan.sinks[sink].stream).chain(selection.streams.iter().copied()) {
+    for stream in selection.wanted(plan) {
         read[stream.0].extend(0..shown_columns(&plan.stream(stream).schema).fields().len());
     }
     for stage in (0..plan.stages.len()).rev().filter(|stage| selection.stages.contains(stage)) {

@@ -8,6 +8,7 @@ use flowc_planner::key::SegmentKeys;
 use flowc_planner::plan::{Plan, Stage, Window};
 
 use crate::segments::Segments;
+use crate::task::ascending;
 use crate::windows::{SegmentClock, Slice, WindowPart};
 
 /// A slice of a segment, and its partial.
@@ -98,8 +99,5 @@ impl Slices {
 /// The columns of its input that a stage needs for slices: those that it reads, and those that decide about rows. Ascending.
 pub(crate) fn columns_of_slices(plan: &Plan, stage: usize) -> Vec<usize> {
     let input = &plan.stages[stage].inputs[0];
-    let mut columns = [&input.reads[..], &input.dividing_columns()].concat();
-    columns.sort_unstable();
-    columns.dedup();
-    columns
+    ascending([&input.reads[..], &input.dividing_columns()].concat())
 }

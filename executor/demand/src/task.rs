@@ -1,5 +1,7 @@
 //! A task: one invocation of a stage, with the collapsed stages above it that must run to feed it.
 
+use std::ops::Range;
+
 use arrow_schema::SchemaRef;
 use flowc_planner::key::{Phase, SegmentKeys};
 use flowc_planner::plan::{OutputColumn, Plan, Stage, StreamId};
@@ -23,7 +25,7 @@ pub enum Work {
     /// Over one segment (or part); gives outputs, or a partial where the stage is combining. Of a window whose slices have partials it
     /// is the finish.
     Segment(usize),
-    /// Merges partials to the node `index` of `level`.
+    /// Merges partials to the node `index` of `level`, or makes that node of the rows below it.
     Merge {
         /// 1 for the level above the partials.
         level: usize,
@@ -35,17 +37,6 @@ pub enum Work {
 }
 
 impl Work {
-    /// The part of a stage's life that the last stage of a chain is in.
-    pub fn phase(self, stage: &Stage) -> Phase {
-        match self {
-            Work::Slices(_) => Phase::Partial,
-            Work::Segment(_) if stage.is_combining() => Phase::Partial,
-            Work::Segment(_) => Phase::Run,
-            Work::Merge { .. } => Phase::Merge,
-            Work::Finish => Phase::Finish,
-        }
-    }
-
     /// Whether what it gives are partials of a stage, and not outputs.
     pub fn gives_partials(self, stage: &Stage) -> bool {
         match self {
@@ -71,6 +62,19 @@ pub struct Task {
     pub slices: Vec<Slice>,
 }
 
+impl Task {
+    /// The part of a stage's life that the last stage of the chain is in, which is this one.
+    pub fn phase(&self, stage: &Stage) -> Phase {
+        match (self.id.work, &self.root) {
+            (Work::Slices(_), _) | (Work::Merge { .. }, Root::Segments { .. }) => Phase::Partial,
+            (Work::Segment(_), _) if stage.is_combining() => Phase::Partial,
+            (Work::Segment(_), _) => Phase::Run,
+            (Work::Merge { .. }, _) => Phase::Merge,
+            (Work::Finish, _) => Phase::Finish,
+        }
+    }
+}
+
 /// A stage of a chain.
 #[derive(Clone, Debug)]
 pub struct ChainStage {
@@ -93,6 +97,17 @@ pub enum Root {
         segment: usize,
         /// Columns that the chain needs, ascending.
         columns: Vec<usize>,
+    },
+    /// Segments of a stream, one after the other: the rows below a node of partials.
+    Segments {
+        /// The stream that the stage reads.
+        stream: StreamId,
+        /// Positions in its dataset.
+        segments: Range<usize>,
+        /// Columns that the stage needs, ascending.
+        columns: Vec<usize>,
+        /// How many of them the stage has given no partial of.
+        lacking: usize,
     },
     /// Partials of the stage, in order.
     Partials(Vec<SegmentKeys>),
@@ -123,9 +138,14 @@ pub fn input_columns(plan: &Plan, stage: usize, input: usize, needed: &[Vec<bool
             _ => None,
         }));
     }
-    columns.sort_unstable();
-    columns.dedup();
-    columns
+    ascending(columns)
+}
+
+/// Numbers in order, each once.
+pub(crate) fn ascending(mut numbers: Vec<usize>) -> Vec<usize> {
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
 }
 
 /// Marks columns in a list of `len` flags.

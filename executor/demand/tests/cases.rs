@@ -35,6 +35,7 @@ impl Steps {
     /// - `remove SOURCE SEGMENT` takes a segment away;
     /// - `code STAGE` changes a stage's code;
     /// - `constant STAGE` makes all results of a stage have the same content;
+    /// - `unreduced STAGE` says that the partials of a stage have about as many rows as what they are made of;
     /// - `forget` empties the store;
     /// - `reading SOURCE...` says that these sources are not known before they have ended;
     /// - `arrive SOURCE SEGMENT` tells the tasks that are due when a segment arrives, and stores their results;
@@ -75,6 +76,10 @@ impl Steps {
             ["constant", name] => {
                 let stage = stage(name);
                 self.world.constant.insert(stage);
+            }
+            ["unreduced", name] => {
+                let stage = stage(name);
+                self.world.unreduced.insert(stage);
             }
             ["forget"] => {
                 self.world.columns.clear();
@@ -168,6 +173,12 @@ fn described(plan: &Plan, done: &Done) -> String {
             let columns: Vec<&str> =
                 columns.iter().map(|&column| stream.schema.field(column).name().as_str()).collect();
             write!(line, "{}[{segment}] ({}) -> ", stream.name, columns.join(", ")).unwrap();
+        }
+        Root::Segments { stream, segments, columns, .. } => {
+            let stream = plan.stream(*stream);
+            let columns: Vec<&str> =
+                columns.iter().map(|&column| stream.schema.field(column).name().as_str()).collect();
+            write!(line, "{}[{segments:?}] ({}) -> ", stream.name, columns.join(", ")).unwrap();
         }
         Root::Partials(partials) => write!(line, "{} partials -> ", partials.len()).unwrap(),
     }

@@ -20,8 +20,11 @@ pub(crate) const CREDIT: u32 = 8 << 20;
 /// Bytes of a message that may come in one piece: the 16 KiB that HTTP/2 starts with make many pieces of a batch.
 pub(crate) const FRAME: u32 = 1 << 20;
 
+/// From how many processors on there may be more programs than one thread carries messages for.
+const MANY: usize = 16;
+
 /// How often a socket is tried that nobody listens on yet.
-const RETRY: Duration = Duration::from_millis(5);
+const RETRY: Duration = Duration::from_millis(1);
 
 pub(crate) type Client = FlightServiceClient<Channel>;
 
@@ -35,7 +38,8 @@ impl Network {
     /// If no threads can be started.
     pub fn new() -> std::io::Result<Self> {
         let mut builder = Builder::new_multi_thread();
-        let runtime = builder.worker_threads(2).thread_name("flowc-flight").enable_io().enable_time().build()?;
+        let runtime =
+            builder.worker_threads(threads()).thread_name("flowc-flight").enable_io().enable_time().build()?;
         Ok(Self { runtime })
     }
 
@@ -93,6 +97,13 @@ impl Network {
         let client = client.max_encoding_message_size(usize::MAX);
         Connection { client, runtime: self.runtime.handle().clone(), memory: memory.map(Arc::new) }
     }
+}
+
+/// Threads that carry all connections. A second one is woken for half of the messages, which costs more than it spares until there are many
+/// programs.
+fn threads() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    if processors < MANY { 1 } else { 2 }
 }
 
 /// All streams of a connection serve one invocation.

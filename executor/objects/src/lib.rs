@@ -13,5 +13,5 @@ mod transport;
 
 pub use access::access;
 pub use bucket::{Access, Bucket, Object, Service, Take};
-pub use client::{Client, Condition, Undeleted, Upload};
+pub use client::{Client, Condition, Undeleted, Unfinished, Upload};
 pub use error::ObjectError;

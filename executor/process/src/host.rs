@@ -100,8 +100,12 @@ impl Host {
         let sandbox = Sandbox { processors: lent.numbers().to_vec(), ..sandbox };
         match (backend, &self.containers) {
             (IsolationBackend::Sandbox, _) => {
-                let helper = (self.helper.starter(), self.helper.isolation().required());
-                Ok(Box::new(Process::start(&sandbox, lent, helper, folder, network, is_wanted)?))
+                let helper = (self.helper.starter(), self.helper.required());
+                let started = Process::start(&sandbox, lent, helper, folder, network, is_wanted);
+                if started.is_err() && is_wanted() {
+                    self.helper.doubt();
+                }
+                Ok(Box::new(started?))
             }
             (IsolationBackend::Container, Some(containers)) => {
                 containers.start(&sandbox, lent, folder, network, is_wanted)

@@ -15,6 +15,7 @@
 //! The helper is any program that calls [`main`] first thing.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod circumstances;
 mod confine;
 mod fd_broker;
 mod guard;
@@ -41,7 +42,7 @@ use spawn::Order;
 
 pub use fd_broker::ReadOnlyFdBroker;
 pub use guard::{GuardError, guarded};
-pub use helper::Helper;
+pub use helper::{ENGINE, Helper, TrialMemory};
 pub use isolation::{Isolation, Mechanism};
 pub use printed::Printed;
 pub use probe::isolation;

@@ -118,7 +118,7 @@ pub enum SourceError {
         ending: &'static str,
     },
     /// A column that the schema has and the file has not.
-    #[error("{file}: there is no column `{column}`; the file has {}", list_names(found))]
+    #[error("{file}: there is no column `{column}`; its columns are {}", list_names(found))]
     MissingColumn {
         /// Which file.
         file: String,

@@ -30,8 +30,8 @@ use crate::unbuilt as records;
 )))]
 use crate::unbuilt::UnbuiltSource;
 
-/// The source of a specification. A new kind of source is added here. `base` is the pipeline's folder, which relative
-/// paths start from.
+/// The source of a specification. A new kind of source is added here, and to [`missing_for`]. `base` is the pipeline's folder, which
+/// relative paths start from.
 pub fn source(spec: &SourceSpec, base: &Path) -> Box<dyn Source> {
     let spec = spec.clone();
     match spec.location.clone() {
@@ -39,24 +39,23 @@ pub fn source(spec: &SourceSpec, base: &Path) -> Box<dyn Source> {
         Location::Stdin => Box::new(StdinSource { spec }),
         #[cfg(feature = "kafka")]
         Location::Kafka(topic) => Box::new(KafkaSource::new(spec, *topic, base)),
-        #[cfg(not(feature = "kafka"))]
-        Location::Kafka(_) => Box::new(UnbuiltSource),
         #[cfg(feature = "objects")]
         Location::Objects(objects) => Box::new(ObjectSource::new(spec, *objects)),
-        #[cfg(not(feature = "objects"))]
-        Location::Objects(_) => Box::new(UnbuiltSource),
         #[cfg(feature = "databases")]
         Location::Database(source) => Box::new(DatabaseSource::new(*source, base)),
-        #[cfg(not(feature = "databases"))]
-        Location::Database(_) => Box::new(UnbuiltSource),
         #[cfg(feature = "flights")]
         Location::Flight(flight) => Box::new(FlightSource::new(spec, *flight, base)),
-        #[cfg(not(feature = "flights"))]
-        Location::Flight(_) => Box::new(UnbuiltSource),
         #[cfg(feature = "delta")]
         Location::Delta(source) => Box::new(DeltaTableSource::new(*source, base)),
-        #[cfg(not(feature = "delta"))]
-        Location::Delta(_) => Box::new(UnbuiltSource),
+        // With all features there is no such place.
+        #[cfg(not(all(
+            feature = "databases",
+            feature = "delta",
+            feature = "flights",
+            feature = "kafka",
+            feature = "objects"
+        )))]
+        _ => Box::new(UnbuiltSource),
     }
 }
 

@@ -37,6 +37,6 @@ impl Source for StdinSource {
     }
 
     fn open(&self, part: &SourcePart, schema: &SchemaRef, folders: &Folders) -> Result<OpenFile, SourceError> {
-        OpenFile::of_reader(io::stdin(), &part.name, &self.spec, schema, &folders.spool)
+        OpenFile::of_reader(io::stdin(), &part.name, part.stamp, &self.spec, schema, &folders.spool)
     }
 }

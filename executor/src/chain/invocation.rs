@@ -11,6 +11,12 @@ use flowc_runner::{InputIdentity, InputPort, Invocation, OutputPort};
 
 use crate::chain::chains::Chains;
 
+/// What an invocation of a stage may take, where stages that say nothing may have so many bytes of memory.
+pub(crate) fn limits(stage: &Stage, memory: u64) -> Limits {
+    let limits = stage.limits.clone();
+    Limits { memory: limits.memory.or(Some(memory)), ..limits }
+}
+
 impl Chains<'_> {
     /// What a stage of a task is opened with.
     pub(crate) fn invocation(&self, task: &Task, link: &ChainStage, phase: Phase) -> Invocation {
@@ -35,8 +41,7 @@ impl Chains<'_> {
 
     /// What an invocation of a stage may take.
     pub(crate) fn limits(&self, stage: &Stage) -> Limits {
-        let limits = stage.limits.clone();
-        Limits { memory: limits.memory.or(Some(self.memory)), ..limits }
+        limits(stage, self.memory)
     }
 
     /// What the stages of a pass may take at most: each instance in flowc's process, and each program that runs some of them.

@@ -6,7 +6,7 @@ pub(crate) mod budget;
 mod chains;
 mod failure_site;
 mod fork;
-mod invocation;
+pub(crate) mod invocation;
 pub(crate) mod messages;
 mod opening;
 mod outlets;
@@ -81,16 +81,21 @@ impl Chains<'_> {
                 Err(ChainError::Stage(error)) if error.fault.is_loss() && pause.is_some() => Some(error),
                 Err(error) => return Err(self.error(error, pass[0])),
             };
-            let (Some(pause), Some(StageError { stage, fault, .. })) = (pause, lost) else { break };
-            let lost = pass.iter().flat_map(|task| &task.chain).map(|link| link.stage);
-            let lost = lost.into_iter().find(|&number| self.plan_stage(number).name == stage);
-            // Whoever stops a run may end its programs too, and be heard of later.
-            std::thread::sleep(pause);
-            check(self.cancel).map_err(|error| self.error(error, pass[0]))?;
-            said.push((lost.unwrap_or(pass[0].id.stage), "warn".to_owned(), format!("{fault}; trying again")));
+            let (Some(pause), Some(lost)) = (pause, lost) else { break };
+            said.push(self.waited(pause, &lost, &pass)?);
         }
         let named = results.into_iter().flatten().zip(tasks);
         Ok(named.map(|(result, task)| result.map_err(|error| self.stage_error(error, task))).collect())
+    }
+
+    /// Waits before the tasks of a pass are tried again, unless the run was stopped. Gives what is said of that by the stage that was lost.
+    fn waited(&self, pause: Duration, lost: &StageError, pass: &[&Task]) -> Result<Said, Error> {
+        // Whoever stops a run may end its programs too, and be heard of later.
+        std::thread::sleep(pause);
+        check(self.cancel).map_err(|error| self.error(error, pass[0]))?;
+        let mut stages = pass.iter().flat_map(|task| &task.chain).map(|link| link.stage);
+        let stage = stages.find(|&stage| *self.plan_stage(stage).name == *lost.stage);
+        Ok((stage.unwrap_or(pass[0].id.stage), "warn".to_owned(), format!("{}; trying again", lost.fault)))
     }
 
     /// Runs the tasks once.
@@ -124,6 +129,9 @@ impl Chains<'_> {
             Root::Segment { stream, segment, columns } => {
                 self.reading.segment(*stream, *segment, columns)?.try_for_each(|batch| take(batch?))
             }
+            Root::Segments { stream, segments, columns, .. } => segments.clone().try_for_each(|segment| {
+                self.reading.segment(*stream, segment, columns)?.try_for_each(|batch| take(batch?))
+            }),
             Root::Partials(partials) => {
                 let mut partials = partials.iter();
                 partials.try_for_each(|keys| self.reading.partial(keys)?.try_for_each(|batch| take(batch?)))

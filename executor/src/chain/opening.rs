@@ -93,7 +93,7 @@ impl Chains<'_> {
     pub(crate) fn open(&self, pass: &Pass<'_>) -> Result<Running<'_>, ChainError> {
         let port = match &pass.tree.root {
             Root::Nothing => None,
-            Root::Segment { .. } => Some(self.driven_port(&pass.tree.nodes[0])),
+            Root::Segment { .. } | Root::Segments { .. } => Some(self.driven_port(&pass.tree.nodes[0])),
             Root::Partials(_) => Some(0),
         };
         Ok(Running::new(self.open_run(pass, 0)?, port, self.cancel))
@@ -154,7 +154,7 @@ impl Chains<'_> {
     /// The part of a stage's life that it is in: the last stage of a task may be in another than the rest.
     fn phase(&self, pass: &Pass<'_>, node: &TreeNode) -> Phase {
         match node.below.is_empty() {
-            true => pass.task(node).id.work.phase(self.plan_stage(node.link.stage)),
+            true => pass.task(node).phase(self.plan_stage(node.link.stage)),
             false => Phase::Run,
         }
     }

@@ -2,7 +2,6 @@
 //! window, in chunks of fixed size, whatever the segments are.
 
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{Schema, SchemaRef};
@@ -11,6 +10,7 @@ use flowc_demand::Part;
 use flowc_planner::plan::StreamId;
 use flowc_runner::Batch;
 
+use crate::inputs::ahead::{Give, read_ahead};
 use crate::inputs::partitioner::Partitioner;
 use crate::inputs::read::Reading;
 use crate::{Cause, Error};
@@ -25,9 +25,6 @@ pub(crate) struct FullInput<'a> {
     part: Option<Part<'a>>,
     schema: SchemaRef,
 }
-
-/// How many batches of segments are read ahead of those that are given.
-const AHEAD: usize = 16;
 
 type Take<'t, E> = dyn FnMut(Batch) -> Result<(), E> + 't;
 
@@ -61,28 +58,13 @@ impl<'a> FullInput<'a> {
         }
     }
 
-    /// All segments. Where there are several, a thread decodes them while the batches before are taken.
+    /// All segments. Where there are several, they are decoded while the batches before are taken.
     fn whole<E: From<Error>>(&self, rechunk: &mut Rechunk, take: &mut Take<'_, E>) -> Result<(), E> {
         if let [segment] = self.segments[..] {
             return self.segment(segment, &mut |rows| self.push(rows, rechunk, take));
         }
-        std::thread::scope(|scope| {
-            let (send, batches) = sync_channel(AHEAD);
-            let reader = std::thread::Builder::new().name("flowc-reading".to_owned());
-            reader.spawn_scoped(scope, move || self.read(&send)).map_err(Error::system("start a thread"))?;
-            // If it panics there are no more batches, and this scope panics, too.
-            batches.into_iter().try_for_each(|rows| self.push(rows?, rechunk, take))
-        })
-    }
-
-    /// Sends the batches of all segments, until one fails or nobody wants them any more.
-    fn read(&self, to: &SyncSender<Result<RecordBatch, Error>>) {
-        let unwanted = || Error::internal("reading an input")("nobody takes its rows");
-        let mut send = |rows| to.send(Ok(rows)).map_err(|_| unwanted());
-        let mut segments = self.segments.iter();
-        if let Err(error) = segments.try_for_each(|&segment| self.segment(segment, &mut send)) {
-            let _ = to.send(Err(error));
-        }
+        let read = |segment, give: &mut Give<'_, RecordBatch>| self.segment(segment, give);
+        read_ahead(&self.segments, read, &mut |rows| self.push(rows, rechunk, take))
     }
 
     fn segment<E: From<Error>>(

@@ -2,6 +2,7 @@
 //!
 //! `lookup` is what `flowc-demand` asks. May use `intake` and the store; knows nothing of running stages.
 
+mod ahead;
 pub(crate) mod full_input;
 pub(crate) mod lookup;
 pub(crate) mod lookup_cache;

@@ -134,7 +134,7 @@ impl<'a> StatusQuery<'a> {
 
     fn demand(&self, selection: &Selection) -> Result<Demand, Error> {
         let stored: Vec<bool> = stored_edges(self.plan()).iter().map(Option::is_some).collect();
-        Ok(demand(self.locator(), &stored, selection)?)
+        Ok(demand(self.locator(), &stored, selection, &BTreeSet::new())?)
     }
 
     fn sources(&self, selection: &Selection, is_whole: bool) -> Vec<SourceStatus> {

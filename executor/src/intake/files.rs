@@ -64,22 +64,23 @@ impl OpenFiles {
         Ok(opened)
     }
 
-    fn open(&self, plan: &Plan, inventory: &Inventory, source: usize, file: usize) -> Result<OpenFile, Error> {
-        let (of, entry) = (&plan.sources[source], &inventory.source(source).files[file]);
-        let schema = &plan.stream(of.stream).schema;
-        let opened = self.sources[source].open(&entry.part, schema, &self.folders);
-        opened.map_err(|error| self.source_error(plan, inventory, source, error))
-    }
-
-    /// Opens a file that is about to be scanned.
-    pub(crate) fn open_new(
+    /// Opens a file anew. One that is no longer what was polled is an error.
+    pub(crate) fn open(
         &self,
         plan: &Plan,
         inventory: &Inventory,
         source: usize,
         file: usize,
     ) -> Result<OpenFile, Error> {
-        self.open(plan, inventory, source, file)
+        let (of, entry) = (&plan.sources[source], &inventory.source(source).files[file]);
+        let schema = &plan.stream(of.stream).schema;
+        let opened = self.sources[source].open(&entry.part, schema, &self.folders);
+        let opened = opened.map_err(|error| self.source_error(plan, inventory, source, error))?;
+        if entry.part.stamp.is_some_and(|stamp| stamp != opened.stamp()) {
+            let message = format!("{} changed during the run. Run again", entry.name());
+            return Err(Error::Source { source_name: of.name.clone(), message, cause: None });
+        }
+        Ok(opened)
     }
 
     /// Reads a segment again that was scanned earlier. A file that is no longer the one that was scanned is an error.
@@ -91,14 +92,8 @@ impl OpenFiles {
         segment: usize,
         columns: &[usize],
     ) -> Result<SegmentReader, Error> {
-        let of = inventory.source(source);
-        let segment = &of.segments[segment];
-        let read = &plan.sources[source];
+        let segment = &inventory.source(source).segments[segment];
         let file = self.get(plan, inventory, source, segment.file)?;
-        if of.files[segment.file].part.stamp.is_some_and(|stamp| stamp != file.stamp()) {
-            let message = format!("{} changed during the run. Run again", of.files[segment.file].name());
-            return Err(Error::Source { source_name: read.name.clone(), message, cause: None });
-        }
         let failed = |error: SourceError| self.source_error(plan, inventory, source, error);
         file.verify_unchanged().map_err(failed)?;
         file.read(&segment.scan.raw, None, columns).map_err(failed)
@@ -146,7 +141,7 @@ fn remedy(column: &str, pinned: Option<&DataType>, basis: Option<Basis>) -> Stri
                 "`schema rest=\"infer\" {{ column \"{column}\" \"{both}\" }}` declares a type that holds both: {inferred}"
             )
         }
-        None => format!("{inferred}; read files that differ as a source of their own"),
+        None => format!("{inferred}; read what differs as a source of its own"),
     }
 }
 
@@ -156,19 +151,18 @@ fn is_pinned(spec: &SourceSpec, column: &str) -> bool {
     spec.is_inferred() && !spec.declared.as_ref().is_some_and(is_declared)
 }
 
-/// What to do where files have columns or members that a source does not have; none where the text says that it is meant so.
-pub(crate) fn rest_help(spec: &SourceSpec) -> Option<&'static str> {
+/// What to do where parts of a source have columns or members that it does not have; none where the text says that it is meant so.
+pub(crate) fn rest_help(spec: &SourceSpec) -> Option<String> {
+    let again = spec.update_words();
     match spec.declared.as_ref().map(|declared| declared.rest) {
-        None => Some(
-            "`schema rest=\"infer\" { column ... }` names columns beside the inferred ones; `flowc run --update` infers them \
-             again, from the first file and its first 10000 records",
-        ),
-        Some(Rest::Infer) => Some(
-            "name them in `schema`; `flowc run --update` infers the columns again, from the first file and its first 10000 \
-             records",
-        ),
+        None if spec.is_sampled() => Some(format!(
+            "`schema rest=\"infer\" {{ column ... }}` names columns beside the inferred ones; `flowc run --update` {again}"
+        )),
+        None => Some(format!("`flowc run --update` {again}")),
+        Some(Rest::Infer) if spec.is_sampled() => Some(format!("name them in `schema`; `flowc run --update` {again}")),
+        Some(Rest::Infer) => Some(format!("`flowc run --update` {again}")),
         Some(Rest::Unsaid) => {
-            Some("`schema rest=\"infer\"` takes them in, `schema rest=\"drop\"` leaves them out unsaid")
+            Some("`schema rest=\"infer\"` takes them in, `schema rest=\"drop\"` leaves them out unsaid".to_owned())
         }
         Some(Rest::Drop) => None,
     }

@@ -88,7 +88,7 @@ fn ignored(of: &Source, files: &SourceInventory) -> Vec<Notice> {
         source: of.name.clone(),
         file: file.to_owned(),
         members: ignored.members().map(|(member, rows)| IgnoredMember { member, rows }).collect(),
-        help: help.to_owned(),
+        help: help.clone(),
     };
     files.ignored().map(notice).collect()
 }

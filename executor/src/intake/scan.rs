@@ -136,11 +136,7 @@ impl Scanner<'_> {
         let name = &of.name;
         let _span = tracing::info_span!("scan", source = name, file = place.file).entered();
         let entry = &self.inventory.source(place.source).files[place.file];
-        let file = Arc::new(self.files.open_new(self.plan, self.inventory, place.source, place.file)?);
-        if entry.part.stamp.is_some_and(|stamp| stamp != file.stamp()) {
-            let message = format!("{} changed during the run. Run again", entry.name());
-            return Err(Error::Source { source_name: name.clone(), message, cause: None });
-        }
+        let file = Arc::new(self.files.open(self.plan, self.inventory, place.source, place.file)?);
         let tell = || {
             let (source, bytes) = (name.clone(), file.size());
             self.observer.observe(Event::FileRead { source, file: entry.name().to_owned(), bytes });

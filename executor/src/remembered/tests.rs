@@ -19,7 +19,7 @@ use crate::record::history::{LogLine, PinnedRun};
 use crate::record::pages::Page;
 use crate::record::run::{RunRecord, WholeRun};
 
-const ALL: [Memo; 21] = [
+const ALL: [Memo; 22] = [
     SEGMENT,
     SIGNATURE,
     DESCRIPTION,
@@ -40,6 +40,7 @@ const ALL: [Memo; 21] = [
     FORCED,
     TIMES,
     LATE,
+    TRIAL,
     MADE_ON,
 ];
 const KEY: [u8; 32] = [7; 32];

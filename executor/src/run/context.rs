@@ -1,5 +1,6 @@
 //! What all parts of a run share.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -10,13 +11,14 @@ use flowc_sinks::Sinks;
 use flowc_store::Store;
 
 use crate::chain::budget::Budget;
+use crate::chain::invocation::limits;
 use crate::chain::secrets::Held;
 use crate::intake::files::OpenFiles;
 use crate::plan::Planned;
 use crate::run::progress::{Current, Underway};
 use crate::runners::Runners;
 use crate::schedule::{Limits, Tokens};
-use crate::{Cancel, Event, Observer, Options, RunRequest};
+use crate::{Cancel, Error, Event, Observer, Options, RunRequest};
 
 /// What a session gives a run.
 #[derive(Clone, Copy)]
@@ -58,6 +60,22 @@ impl RunContext<'_> {
     pub(crate) fn limits(&self) -> Limits {
         let tokens = Tokens { processors: self.options.jobs };
         Limits { tokens, stack: self.stack(), keep_going: self.request.keep_going }
+    }
+
+    /// Whether nothing else is to run once something has failed so.
+    pub(crate) fn ends_with(&self, error: &Error) -> bool {
+        !self.request.keep_going || matches!(error, Error::Cancelled)
+    }
+
+    /// Has a program started of each of these stages, one after the other, while they are wanted.
+    pub(crate) fn start_ahead(&self, stages: &BTreeSet<usize>, is_wanted: &dyn Fn(usize) -> bool) {
+        for &number in stages {
+            let is_wanted = || !self.cancel.is_cancelled() && is_wanted(number);
+            if is_wanted() {
+                let stage = &self.plan().stages[number];
+                self.runners.of(stage).prepare(&stage.digest, &limits(stage, self.options.memory), &is_wanted);
+            }
+        }
     }
 
     /// Bytes of stack for a thread that runs chains: each instance of a chain runs on top of the one before. A stage that only

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use flowc_demand::{ChainKeys, ChainStage, ContentKeys, Root, Task, Work, passthrough};
+use flowc_demand::{ChainKeys, ChainStage, ContentKeys, Root, Task, Work, gathers, is_unreduced, passthrough};
 use flowc_planner::key::{ColumnKey, RowsKey, SegmentKeys};
 use flowc_planner::plan::{OutputColumn, Stage};
 use flowc_store::{Record, StoredColumn};
@@ -185,6 +185,7 @@ impl Execution<'_> {
         self.note_device(task, due)?;
         self.record(task, &due.derived, due.contents.as_ref(), ran);
         self.report(task, seconds, ran, counted);
+        self.note_reduction(task, ran)?;
         Ok(self.store().flush_if_due()?)
     }
 
@@ -293,6 +294,21 @@ impl Execution<'_> {
         self.run.tell(Event::SegmentRan { stages, segment, rows, seconds });
     }
 
+    /// Notes of which stages merges are better given rows.
+    fn note_reduction(&self, task: &Task, ran: &Ran) -> Result<(), Error> {
+        let (Root::Segment { stream, segment, .. }, [link], [ports]) = (&task.root, &task.chain[..], &ran.rows[..])
+        else {
+            return Ok(());
+        };
+        if gathers(&self.contents.locator.plan.stages[link.stage]) {
+            let taken = self.contents.locator.rows(*stream, *segment)?.unwrap_or_default();
+            if is_unreduced(taken, ports.iter().sum()) {
+                self.tally().lock().unreduced.insert(link.stage);
+            }
+        }
+        Ok(())
+    }
+
     fn report_devices(&self, segment: usize, ran: &Ran) {
         for (stage, used) in &ran.used {
             self.run.tell(Event::DeviceUsed {
@@ -316,6 +332,9 @@ impl Execution<'_> {
     fn verify_sources(&self, task: &Task) -> Result<(), Error> {
         match &task.root {
             Root::Segment { stream, segment, columns } => self.chains.reading.verify(*stream, *segment, columns),
+            Root::Segments { stream, segments, columns, .. } => {
+                segments.clone().try_for_each(|segment| self.chains.reading.verify(*stream, segment, columns))
+            }
             _ => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! What is done in a run, as jobs of one scheduler. Files that are read give segments, segments and sources make tasks due, and
+//! How the jobs of a run are done, by one scheduler. Files that are read give segments, segments and sources make tasks due, and
 //! once all sources are known the rest of the tasks and the sinks follow.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,98 +13,16 @@ use crate::inputs::lookup_cache::LookupCache;
 use crate::intake::clocks::{ClockColumn, clock_columns};
 use crate::intake::inventory::{Inventory, Unreadable};
 use crate::intake::notices;
-use crate::intake::scan::{Arrived, Cut, FileIndex, Findings, NewSegment, Scanner};
+use crate::intake::scan::{Arrived, ArrivedRows, Cut, FileIndex, Findings, Scanner};
 use crate::run::asserts::Guards;
 use crate::run::context::Run;
 use crate::run::delivery::Delivery;
-use crate::run::passes::{add_passes, tasks_of};
+use crate::run::job::{Demanded, Early, Job, Scanned};
+use crate::run::passes::{add_passes, chosen, tasks_of};
 use crate::run::rank::Rank;
 use crate::run::world::World;
-use crate::schedule::{self, JobId, Scheduler, Worker};
+use crate::schedule::{JobId, Scheduler, Worker};
 use crate::{Error, Event};
-
-/// Something that a run does.
-pub(crate) enum Job<'r> {
-    /// Cuts a file into segments.
-    Read(FileIndex),
-    /// Decodes a segment.
-    Decode(NewSegment),
-    /// All files of a source have been read.
-    End(usize),
-    /// Runs the tasks of passes before all sources are known.
-    Early(Arc<Early<'r>>, Vec<Vec<usize>>),
-    /// All sources are known: finds what is still to be done.
-    Demand,
-    /// Starts the programs of stages whose tasks, which are these jobs, have to wait.
-    StartPrograms(Arc<Demanded<'r>>, Vec<JobId>),
-    /// Runs the tasks of passes, one pass after the other.
-    Passes(Arc<Demanded<'r>>, Vec<Vec<usize>>),
-    /// A task is done, or has failed, as the job found that it was part of.
-    Task(Arc<Demanded<'r>>, usize),
-    /// Looks whether an assert has rows.
-    Assert(Arc<Scanned<'r>>, usize),
-    /// Writes a sink beside its place.
-    Sink(Arc<Scanned<'r>>, usize),
-}
-
-impl schedule::Job for Job<'_> {
-    type Rank = Rank;
-
-    fn rank(&self) -> Rank {
-        match self {
-            Job::Early(early, _) if early.holds_rows => Rank::TaskInMemory,
-            Job::Decode(_) => Rank::Decode,
-            Job::End(_) => Rank::End,
-            Job::Read(_) => Rank::Read,
-            Job::Early(..) => Rank::EarlyTask,
-            Job::Demand => Rank::Demand,
-            Job::Passes(..) | Job::Task(..) => Rank::Task,
-            Job::Assert(..) => Rank::Assert,
-            Job::Sink(..) => Rank::Sink,
-            Job::StartPrograms(..) => Rank::StartPrograms,
-        }
-    }
-
-    fn needs(&self) -> schedule::Tokens {
-        let processors = usize::from(!matches!(self, Job::StartPrograms(..)));
-        schedule::Tokens { processors }
-    }
-}
-
-/// Tasks that are due before all sources are known.
-pub(crate) struct Early<'r> {
-    world: World<'r>,
-    demand: Demand,
-    /// Whether they are over a segment in memory, or in an open file.
-    holds_rows: bool,
-    /// Whether one has failed in a way that the run meets again.
-    is_given_up: AtomicBool,
-}
-
-/// A run whose sources are known.
-pub(crate) struct Scanned<'r> {
-    /// What was asked for, but for what depends on sources that can't be read.
-    pub selection: Arc<Selection>,
-    /// Which sinks may appear.
-    pub guards: Guards,
-    /// All sources.
-    pub world: World<'r>,
-}
-
-/// A run of which is known what is to be done.
-pub(crate) struct Demanded<'r> {
-    scanned: Arc<Scanned<'r>>,
-    demand: Demand,
-    /// Tasks that have failed without the rest of their job.
-    failed: Mutex<BTreeMap<usize, Error>>,
-}
-
-impl Demanded<'_> {
-    /// What is done for a task, in words.
-    fn described(&self, task: usize) -> String {
-        self.scanned.world.execution().described(&self.demand.tasks[task])
-    }
-}
 
 /// The sources, as far as they are known.
 struct Sources {
@@ -124,6 +42,8 @@ pub(crate) struct Jobs<'r> {
     sources: Mutex<Sources>,
     delivery: &'r Delivery<'r>,
     scanned: OnceLock<Arc<Scanned<'r>>>,
+    /// The stages that have tasks, once all sources are known.
+    busy: OnceLock<BTreeSet<usize>>,
     /// The sinks that write files, each with its job.
     sinks: Mutex<Vec<(usize, JobId)>>,
 }
@@ -160,6 +80,7 @@ impl<'r> Jobs<'r> {
             listed,
             delivery,
             scanned: OnceLock::new(),
+            busy: OnceLock::new(),
             sinks: Mutex::default(),
         }
     }
@@ -198,6 +119,10 @@ impl<'r> Jobs<'r> {
             ends.insert(source, scheduler.add(Job::End(source), &reads));
         }
         scheduler.add(Job::Demand, &ends.into_values().collect::<Vec<_>>());
+        let reading = self.ahead.reading(self.run.plan(), &files.into_keys().collect());
+        if !reading.is_empty() && self.may_run_early() {
+            scheduler.add(Job::StartReading(reading), &[]);
+        }
     }
 
     /// What failed, by the jobs. Of what kept the sources from being read the first is enough, and of being stopped, too.
@@ -246,6 +171,10 @@ impl<'r> Jobs<'r> {
             Job::Early(early, _) if early.is_given_up.load(Ordering::Relaxed) => Ok(()),
             Job::Early(early, passes) => self.early_passes(early, passes),
             Job::Demand => self.demand(worker),
+            Job::StartReading(stages) => {
+                self.run.start_ahead(stages, &|stage| self.busy.get().is_none_or(|busy| busy.contains(&stage)));
+                Ok(())
+            }
             Job::StartPrograms(demanded, jobs) => {
                 let Demanded { scanned, demand, .. } = demanded.as_ref();
                 scanned.world.execution().chains.start_ahead(demand, &|task| worker.is_settled(jobs[task]));
@@ -271,7 +200,7 @@ impl<'r> Jobs<'r> {
             Job::Sink(_, sink) => self.delivery.described(*sink),
             Job::End(_) => "reading sources".to_owned(),
             Job::Demand => "running the pipeline".to_owned(),
-            Job::StartPrograms(..) => "starting programs".to_owned(),
+            Job::StartReading(_) | Job::StartPrograms(..) => "starting programs".to_owned(),
         }
     }
 
@@ -316,9 +245,12 @@ impl<'r> Jobs<'r> {
         if stages.is_empty() || !self.may_run_early() {
             return Ok(());
         }
+        // Rows that are in memory would have to be decoded again.
+        let is_decoded = matches!(segment.rows, ArrivedRows::Memory(_));
+        let leaves_out = if is_decoded { BTreeSet::new() } else { self.unreduced() };
         let known = Arc::clone(&self.sources().inventory);
         let world = World::of_segment(self.run, &known, stages, source, segment);
-        let demand = self.ahead.of_segment(world.locator(), &self.run.stored, source)?;
+        let demand = self.ahead.of_segment(world.locator(), &self.run.stored, source, &leaves_out)?;
         self.run_early(worker, world, demand, true);
         Ok(())
     }
@@ -343,7 +275,7 @@ impl<'r> Jobs<'r> {
         let streams = self.ahead.at_end(plan, run.deriver.lineage(), source, &has_ended);
         if !streams.is_empty() {
             let world = World::of_streams(run, inventory, &streams)?;
-            let demand = self.ahead.of_streams(world.locator(), &run.stored, &streams)?;
+            let demand = self.ahead.of_streams(world.locator(), &run.stored, &streams, &self.unreduced())?;
             self.run_early(worker, world, demand, false);
         }
         Ok(())
@@ -359,7 +291,7 @@ impl<'r> Jobs<'r> {
         let run = self.run;
         let scanned = self.scanned()?;
         let Scanned { selection, world, .. } = scanned.as_ref();
-        let demand = demand(world.locator(), &run.stored, selection)?;
+        let demand = demand(world.locator(), &run.stored, selection, &self.unreduced())?;
         run.secrets.check(&demand.tasks)?;
         run.underway.plan_tasks(&demand);
         run.underway.find_reasons(world.locator(), &demand, selection)?;
@@ -370,13 +302,14 @@ impl<'r> Jobs<'r> {
         Ok(())
     }
 
-    /// Tells how many tasks there are in the whole run, and in how many of them each stage has a part.
+    /// Takes note of the stages that have tasks. Tells how many there are in the whole run, and in how many of them each stage has a part.
     fn tell_work(&self, demand: &Demand) {
         let (early, mut counts) = self.run.underway.tally.lock().early.clone();
         let links = demand.tasks.iter().flat_map(|task| &task.chain);
         links.for_each(|link| *counts.entry(link.stage).or_default() += 1);
         let of =
             |(stage, tasks): (usize, usize)| StageTasks { stage: self.run.plan().stages[stage].name.clone(), tasks };
+        let _ = self.busy.set(counts.keys().copied().collect());
         let tasks = early + demand.tasks.len();
         if tasks > 0 {
             self.run.tell(Event::WorkPlanned { tasks, stages: counts.into_iter().map(of).collect() });
@@ -458,18 +391,15 @@ impl<'r> Jobs<'r> {
             for ((&number, task), result) in pass.iter().zip(tasks).zip(results) {
                 self.run.underway.settle(task, &result);
                 match result {
-                    Err(error) if pass.len() == 1 && (passes.len() == 1 || self.ends_all(&error)) => return Err(error),
+                    Err(error) if pass.len() == 1 && (passes.len() == 1 || self.run.ends_with(&error)) => {
+                        return Err(error);
+                    }
                     Err(error) => drop(lock(&demanded.failed).insert(number, error)),
                     Ok(()) => {}
                 }
             }
         }
         Ok(())
-    }
-
-    /// Whether nothing else is to run once something has failed so.
-    fn ends_all(&self, error: &Error) -> bool {
-        !self.run.request.keep_going || matches!(error, Error::Cancelled)
     }
 
     /// Adds tasks as parts of what makes them due.
@@ -481,11 +411,12 @@ impl<'r> Jobs<'r> {
         });
     }
 
+    /// The stages whose merges are better given rows, as far as it was found.
+    fn unreduced(&self) -> BTreeSet<usize> {
+        self.run.underway.tally.lock().unreduced.clone()
+    }
+
     fn sources(&self) -> MutexGuard<'_, Sources> {
         lock(&self.sources)
     }
-}
-
-fn chosen(jobs: &[JobId], numbers: &[usize]) -> Vec<JobId> {
-    numbers.iter().map(|&number| jobs[number]).collect()
 }

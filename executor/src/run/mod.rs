@@ -9,6 +9,7 @@ pub(crate) mod context;
 mod delivery;
 mod distance;
 mod execution;
+mod job;
 mod jobs;
 mod passes;
 pub(crate) mod progress;
@@ -34,7 +35,8 @@ use crate::outputs::path_conflicts;
 use crate::plan::freshness::Purpose;
 use crate::run::context::{Run, RunContext};
 use crate::run::delivery::Delivery;
-use crate::run::jobs::{Ended, Jobs, Scanned};
+use crate::run::job::Scanned;
+use crate::run::jobs::{Ended, Jobs};
 use crate::run::world::World;
 use crate::select::select;
 use crate::{Error, Event, RunFailure, RunReport};
@@ -69,9 +71,14 @@ impl Run<'_> {
     fn perform(&self) -> Result<RunReport, Vec<Error>> {
         let surveyed = Surveyed::of(self).map_err(alone)?;
         let delivery = Delivery::new(self);
-        let committed = surveyed.run(&delivery).and_then(Ran::commit);
-        self.sinks.clear();
-        committed?.finish().map_err(alone)
+        let ran = surveyed.run(&delivery);
+        let finish = || {
+            let committed = ran.and_then(Ran::commit);
+            self.sinks.clear();
+            committed?.finish().map_err(alone)
+        };
+        // No stage runs any more, and programs take a while to end.
+        beside(|| self.runners.end_idle(), finish)
     }
 
     fn tell_failed(&self, error: &Error) {
@@ -206,6 +213,14 @@ impl Committed<'_> {
         run.commit_sources(&world.inventory, selection)?;
         Ok(report)
     }
+}
+
+/// Does something in a thread while something else is done. Where there can be no thread, it is left undone.
+fn beside<T>(aside: impl FnOnce() + Send, act: impl FnOnce() -> T) -> T {
+    std::thread::scope(|scope| {
+        let _ = std::thread::Builder::new().name("flowc-ending".to_owned()).spawn_scoped(scope, aside);
+        act()
+    })
 }
 
 fn alone(error: Error) -> Vec<Error> {

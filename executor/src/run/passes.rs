@@ -26,3 +26,8 @@ pub(crate) fn add_passes(
 pub(crate) fn tasks_of<'d>(demand: &'d Demand, pass: &[usize]) -> Vec<&'d Task> {
     pass.iter().map(|&task| &demand.tasks[task]).collect()
 }
+
+/// The jobs of these tasks, out of those of all.
+pub(crate) fn chosen(jobs: &[JobId], numbers: &[usize]) -> Vec<JobId> {
+    numbers.iter().map(|&number| jobs[number]).collect()
+}

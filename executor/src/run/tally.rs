@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard};
 
-use flowc_demand::{Task, Work};
+use flowc_demand::{Root, Task, Work};
 use flowc_planner::key::RowsKey;
 use flowc_planner::plan::OnFailure;
 use flowc_platform::lock;
@@ -58,6 +58,8 @@ pub(crate) struct Counted {
     pub compared: BTreeMap<(usize, Other, Option<String>), Distance>,
     /// Stages with a merge or finish phase that ran.
     pub merged: BTreeSet<usize>,
+    /// Stages whose merges are better given rows, as far as it was found.
+    pub unreduced: BTreeSet<usize>,
     /// Stages that failed.
     pub failed: BTreeSet<usize>,
     /// Per stage, the tasks that are still to be done.
@@ -117,6 +119,9 @@ impl Tally {
                 continue;
             }
             *counted.seconds.entry(link.stage).or_default() += share;
+            if let Root::Segments { lacking, .. } = &task.root {
+                *counted.ran.entry(link.stage).or_default() += *lacking as u64;
+            }
             match task.id.work {
                 Work::Segment(_) => {
                     *counted.ran.entry(link.stage).or_default() += 1;

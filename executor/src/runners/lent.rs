@@ -18,7 +18,8 @@ pub(super) struct Lent<'a> {
     pub(super) installed: Option<InstalledCode>,
     pub(super) compilations: Arc<Compilations>,
     pub(super) options: &'a Options,
-    #[cfg_attr(not(feature = "python"), expect(dead_code, reason = "it is for Python stages"))]
+    /// Code as it was hashed.
+    #[cfg_attr(not(feature = "python"), allow(dead_code, reason = "it is for kinds that run code of folders"))]
     pub(super) snapshots: Snapshots,
     pub(super) programs: Programs,
 }

@@ -27,6 +27,7 @@ mod python;
 mod python;
 #[cfg(feature = "sql")]
 mod sql;
+mod trials;
 #[cfg(feature = "workers")]
 mod workers;
 
@@ -55,6 +56,7 @@ pub use crate::runners::installed::precompile;
 use crate::runners::lent::{Lent, absolute};
 use crate::runners::processes::Programs;
 pub(crate) use crate::runners::python::Environments;
+use crate::runners::trials::Trials;
 use crate::{Error, Event, Observer, Options};
 
 /// The kinds of stages that this flowc runs, and what they share of the machine.
@@ -77,7 +79,8 @@ impl Runners {
             let lacking = not_built(WORKERS.name).message;
             return Err(Error::Request(format!("components can't run on workers: {lacking}")));
         }
-        let helper = crate::helper().map_err(Error::system("find flowc's own program"))?;
+        let helper = Helper::of_this_program().map_err(Error::system("find flowc's own program"))?;
+        let helper = helper.remembering(Arc::new(Trials(store.clone())));
         let snapshots = Snapshots::new(absolute(&Store::area(store.dir(), Area::Code))?);
         let programs = Programs::new(helper.clone(), absolute(&store.spool())?, absolute(&store.objects())?);
         let installed = InstalledCode::of(helper.program());

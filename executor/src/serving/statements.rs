@@ -10,6 +10,7 @@ use arrow_schema::SchemaRef;
 use flowc_planner::catalogue::{Blame, Problem};
 use flowc_process::{Host, Unanswered};
 use flowc_runner::{Batch, Instance, Outlet, StageError, StageFault};
+use flowc_sandbox::Helper;
 use flowc_serve::{Piece, Refusal, Take};
 use flowc_sql_process::{AdHocQueries, AdHocQuery};
 use flowc_store::Store;
@@ -38,7 +39,7 @@ impl Statements {
     pub(super) fn new(store: &Store, options: &Options) -> Result<Self, Error> {
         let absolute =
             |path: &std::path::Path| std::path::absolute(path).map_err(Error::system("find the store's folder"));
-        let helper = crate::helper().map_err(Error::system("find flowc's own program"))?;
+        let helper = Helper::of_this_program().map_err(Error::system("find flowc's own program"))?;
         let host = Host::new(helper, absolute(&store.spool())?).with_stored_files(absolute(&store.objects())?);
         Ok(Self { queries: AdHocQueries::new(Arc::new(host), options.memory) })
     }

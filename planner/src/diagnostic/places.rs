@@ -212,6 +212,16 @@ pub enum PlaceProblem {
         /// The reason, as a part of the message.
         reason: &'static str,
     },
+    /// A query with more than one statement.
+    #[error("the query has a second statement: `{}`", first_line(second))]
+    #[diagnostic(
+        code(flowc::several_statements),
+        help("a source reads the rows of one statement: make a source for each, or one query with `UNION ALL`")
+    )]
+    SeveralStatements {
+        /// The second one, and what follows.
+        second: String,
+    },
     /// A node of files, in a source or sink of a Delta table.
     #[error("`{node}` is not for a Delta table")]
     #[diagnostic(code(flowc::not_for_delta), help("leave it out: {reason}"))]
@@ -354,4 +364,14 @@ pub enum PlaceProblem {
         /// What it has.
         found: String,
     },
+}
+
+/// The first line of a text, or what of it can be shown.
+fn first_line(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let line = text.lines().next().unwrap_or_default();
+    match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line.to_owned(),
+    }
 }

@@ -21,7 +21,7 @@ pub struct Sink {
 /// Where and how a sink writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SinkSpec {
-    /// A file, a folder, objects, standard output, or a topic.
+    /// The kind of sink that it is.
     pub target: Target,
     /// How rows become bytes.
     pub format: Format,
@@ -79,7 +79,7 @@ impl SinkSpec {
     }
 }
 
-/// A sink's place.
+/// A sink's place. This is the planner's list of kinds of sinks; `read/sink.rs` says how the text names them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {

@@ -13,7 +13,7 @@ use crate::rejects::{record_rejects_schema, rejects_schema};
 pub struct Source {
     /// As in the text.
     pub name: String,
-    /// The files to read, and how.
+    /// What it reads, and how.
     pub spec: SourceSpec,
     /// The stream of its rows.
     pub stream: StreamId,
@@ -27,7 +27,7 @@ pub struct Source {
 /// What a source reads and how: everything that shapes its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceSpec {
-    /// Files, or standard input.
+    /// Where its bytes are: the kind of source that it is.
     pub location: Location,
     /// How bytes become rows.
     pub format: Format,
@@ -64,6 +64,29 @@ pub enum Rest {
 }
 
 impl SourceSpec {
+    /// Whether columns are inferred from records, of which some may lack members or values.
+    pub fn is_sampled(&self) -> bool {
+        matches!(self.format, Format::Csv(_) | Format::JsonLines)
+    }
+
+    /// What `flowc run --update` does about inferred columns, as a part of a sentence.
+    pub fn update_words(&self) -> String {
+        let records = if self.is_sampled() { " and its first 10000 records" } else { "" };
+        match &self.location {
+            Location::Files(_) | Location::Objects(_) => {
+                format!("infers the columns again, from the first {}{records}", self.location.part())
+            }
+            Location::Stdin if self.is_sampled() => "infers the columns again, from its first 10000 records".to_owned(),
+            Location::Kafka(_) if self.is_sampled() => {
+                "infers the columns again, from the first 10000 records of the range".to_owned()
+            }
+            Location::Stdin | Location::Kafka(_) => "takes its columns as they are now".to_owned(),
+            Location::Database(_) => "takes the columns that the database has now".to_owned(),
+            Location::Flight(_) => "takes the columns that the server gives now".to_owned(),
+            Location::Delta(_) => "takes the columns that the table has now".to_owned(),
+        }
+    }
+
     /// Whether columns are inferred: all of them, or those that the text does not declare.
     pub fn is_inferred(&self) -> bool {
         self.declared.as_ref().is_none_or(|declared| declared.rest == Rest::Infer)
@@ -102,7 +125,7 @@ impl SourceSpec {
     }
 }
 
-/// Where a source's bytes are.
+/// Where a source's bytes are. This is the planner's list of kinds of sources; `read/source.rs` says how the text names them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Location {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{form, keep, secret};
-use crate::diagnostic::{Problems, ShapeProblem, list, suggest};
+use super::{form, keep, query, secret};
+use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, list, suggest};
 use crate::place::Place;
 use crate::plan::{
     BoundValue, Database, DatabaseRows, DatabaseSink, DatabaseSource, DriverSecret, Split, TableName, WriteMode,
@@ -180,9 +180,22 @@ fn rows(node: &Node, problems: &mut Problems) -> Option<DatabaseRows> {
             only_with(node, "order-by", "table=", problems);
             Form { takes: Takes::One("query \"SELECT * FROM events\""), ..Form::LEAF }
                 .check(query, "`query`", problems);
-            let sql = query.args.first().and_then(|arg| form::string("query", arg, problems)).map(str::to_owned);
+            let sql = query.args.first().and_then(|arg| one_statement(node, arg, problems)).map(str::to_owned);
             let params = node.child("bind").map(|child| bound(child, problems)).unwrap_or_default();
             Some(DatabaseRows::Query { sql: sql?, params })
+        }
+    }
+}
+
+/// The text of a query, which is to be one statement.
+fn one_statement<'a>(node: &Node, arg: &'a Arg, problems: &mut Problems) -> Option<&'a str> {
+    let sql = form::string("query", arg, problems)?;
+    let driver = node.args.first().and_then(|driver| driver.value.as_str()).unwrap_or_default();
+    match query::second_statement(driver, sql) {
+        None => Some(sql),
+        Some(second) => {
+            problems.at(arg.place, PlaceProblem::SeveralStatements { second: second.to_owned() });
+            None
         }
     }
 }

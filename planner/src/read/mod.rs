@@ -13,6 +13,7 @@ mod kernel;
 mod measure;
 mod numbers;
 mod objects;
+mod query;
 mod records;
 mod schema;
 mod secret;

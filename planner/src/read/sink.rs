@@ -11,19 +11,9 @@ use crate::syntax::{Arg, Node};
 const FORM: Form = Form {
     takes: Takes::One("sink \"top\" { in \"words\"; file \"top.csv\" }"),
     props: &[],
-    children: Children::Once(&[
-        "in",
-        "file",
-        "directory",
-        "stdout",
-        "kafka",
-        "adbc",
-        "delta",
-        "format",
-        "compression",
-        "partition-by",
-    ]),
+    children: Children::Once(&CHILDREN),
 };
+const CHILDREN: [&str; 10] = form::joined(&PLACES, &["in", "format", "compression", "partition-by"]);
 /// The places that a sink may write to.
 const PLACES: [&str; 6] = ["file", "directory", "stdout", "kafka", "adbc", "delta"];
 const FILE: Holder = Holder {

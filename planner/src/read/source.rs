@@ -17,20 +17,9 @@ use crate::syntax::{Arg, Node};
 const FORM: Form = Form {
     takes: Takes::One("source \"orders\" { files \"orders.csv\" }"),
     props: &[],
-    children: Children::Once(&[
-        "files",
-        "stdin",
-        "kafka",
-        "adbc",
-        "flight",
-        "delta",
-        "format",
-        "compression",
-        "schema",
-        "bad-rows",
-        "event-time",
-    ]),
+    children: Children::Once(&CHILDREN),
 };
+const CHILDREN: [&str; 11] = form::joined(&PLACES, &["format", "compression", "schema", "bad-rows", "event-time"]);
 /// Says whether the names of folders have columns.
 const PARTITIONS: &str = "partitions";
 /// The properties of `files` where it has addresses.
@@ -44,10 +33,86 @@ const HOLDER: Holder = Holder {
     is_topic: false,
 };
 const TOPIC: Holder = Holder { what: "a topic", formats: format::RECORDS, dialect: &[], is_topic: true };
-/// The places that a source may read from.
-const PLACES: [&str; 6] = ["files", "stdin", "kafka", "adbc", "flight", "delta"];
-/// Nodes that mean nothing where a database says what its rows are.
-const OF_BYTES: [&str; 3] = ["format", "compression", "bad-rows"];
+
+/// A kind of place that a source may read from.
+struct Kind {
+    node: &'static str,
+    read: fn(&Node, &mut Problems) -> Option<Located>,
+    /// The formats that the text may state.
+    holder: Holder,
+    /// The format of all such places, where it is not the text that states it.
+    format: Option<fn() -> Format>,
+    refuses: Option<Refused>,
+}
+
+/// Nodes of sources that mean nothing at a place, and what is said of them.
+#[derive(Clone, Copy)]
+struct Refused(&'static [&'static str], fn(&'static str) -> PlaceProblem);
+
+/// Where the bytes are, with the places of the patterns, or of the node.
+type Located = (Location, Vec<Place>);
+
+/// Bytes that are told apart by endings, or by what the text states.
+const OF_BYTES: Kind = Kind { node: "files", read: files, holder: HOLDER, format: None, refuses: None };
+
+/// All of them.
+const KINDS: [Kind; 6] = [
+    OF_BYTES,
+    Kind { node: "stdin", read: stdin, ..OF_BYTES },
+    Kind {
+        node: "kafka",
+        read: |node, problems| at(node, Location::Kafka(Box::new(kafka::read(node, problems)?))),
+        holder: TOPIC,
+        refuses: Some(Refused(&["compression"], |node| {
+            let reason = "the topic says how its records are compressed";
+            PlaceProblem::NotForTopic { node, reason }
+        })),
+        ..OF_BYTES
+    },
+    Kind {
+        node: "adbc",
+        read: database,
+        format: Some(|| Format::Arrow),
+        refuses: Some(Refused(&["format", "compression", "bad-rows"], |node| {
+            let reason = "its rows have columns with types, and are not bytes";
+            PlaceProblem::NotForDatabase { node: node.to_owned(), reason }
+        })),
+        ..OF_BYTES
+    },
+    Kind {
+        node: "flight",
+        read: |node, problems| at(node, Location::Flight(Box::new(flight::read(node, problems)?))),
+        format: Some(|| Format::Arrow),
+        refuses: Some(Refused(&["format", "compression"], |node| {
+            let reason = "servers say themselves what their messages are and how they are compressed";
+            PlaceProblem::NotForFlight { node, reason }
+        })),
+        ..OF_BYTES
+    },
+    Kind {
+        node: "delta",
+        read: |node, problems| {
+            Some((Location::Delta(Box::new(delta::read(node, problems)?)), vec![node.args.first()?.place]))
+        },
+        format: Some(|| Format::Parquet),
+        refuses: Some(Refused(&["format", "compression", "bad-rows"], |node| {
+            let reason = "the table says how its files are written, and its rows are good or a file is damaged";
+            PlaceProblem::NotForDelta { node: node.to_owned(), reason }
+        })),
+        ..OF_BYTES
+    },
+];
+
+/// The names of their nodes.
+const PLACES: [&str; KINDS.len()] = {
+    let mut names = [""; KINDS.len()];
+    let mut next = 0;
+    while next < names.len() {
+        names[next] = KINDS[next].node;
+        next += 1;
+    }
+    names
+};
 
 /// A source, as declared.
 #[derive(Debug)]
@@ -69,15 +134,15 @@ impl SourceDecl {
         FORM.check(node, "a source", problems);
         let name = super::name(node, taken, problems);
         let what = format!("the source `{}`", name.as_ref().map_or("?", |name| &name.text));
+        // Of several places, which is an error, one whose rules are its own: those of bytes come first.
+        let kind = KINDS.iter().rev().find(|kind| node.child(kind.node).is_some());
         let mut location = location(node, &what, problems);
-        let is_database = node.child("adbc").is_some();
-        check_database(node, is_database, problems);
-        check_delta(node, problems);
-        let format = format_of(node, location.as_ref(), &what, problems);
+        refuse(node, kind.and_then(|kind| kind.refuses), problems);
+        let format = format_of(node, kind, location.as_ref(), &what, problems);
         let compression = format::compression(node, problems);
-        // Of databases and tables it has been said that it has none.
-        let has_rows = is_database || node.child("delta").is_some();
-        let bad_rows = bad_rows(node, format.as_ref().filter(|_| !has_rows), problems);
+        // Where that node means nothing, this has been said.
+        let refuses = kind.and_then(|kind| kind.refuses).is_some_and(|Refused(nodes, _)| nodes.contains(&"bad-rows"));
+        let bad_rows = bad_rows(node, format.as_ref().filter(|_| !refuses), problems);
         let mut declared = schema::declared(node, problems).flatten();
         if let Some((Location::Kafka(topic), _)) = &location {
             declared = record_columns(node, topic, format.as_ref(), declared, what, problems);
@@ -87,12 +152,7 @@ impl SourceDecl {
         fixed_schema(node, format.as_ref(), problems);
         let topic = location.as_mut().and_then(|(location, _)| match location {
             Location::Kafka(topic) => Some(topic.as_mut()),
-            Location::Files(_)
-            | Location::Objects(_)
-            | Location::Stdin
-            | Location::Database(_)
-            | Location::Flight(_)
-            | Location::Delta(_) => None,
+            _ => None,
         });
         let event_time = EventTimeDecl::read(node, topic, problems);
         let good = problems.len() == before;
@@ -110,38 +170,36 @@ impl SourceDecl {
     }
 }
 
-/// The format that the text states or the place tells. Rows of servers and databases come as they are.
-fn format_of(
-    node: &Node,
-    location: Option<&(Location, Vec<Place>)>,
-    what: &str,
-    problems: &mut Problems,
-) -> Option<Format> {
-    if node.child("flight").is_some() {
-        let reason = "servers say themselves what their messages are and how they are compressed";
-        for name in ["format", "compression"] {
-            if let Some(child) = node.child(name) {
-                problems.at(child.place, PlaceProblem::NotForFlight { node: name, reason });
-            }
+/// Says which nodes of a source mean nothing at its place.
+fn refuse(node: &Node, refused: Option<Refused>, problems: &mut Problems) {
+    let Some(Refused(names, problem)) = refused else { return };
+    for &name in names {
+        if let Some(child) = node.child(name) {
+            problems.at(child.place, problem(name));
         }
-        return Some(Format::Arrow);
-    }
-    if node.child("adbc").is_some() {
-        return Some(Format::Arrow);
-    }
-    if node.child("delta").is_some() {
-        return Some(Format::Parquet);
-    }
-    let holder = if node.child("kafka").is_some() { TOPIC } else { HOLDER };
-    match format::stated(node, holder, problems) {
-        Some(format) => format,
-        None => location.and_then(|(location, places)| infer(location, places, what.to_owned(), problems)),
     }
 }
 
-/// Where the bytes are, with the places of the patterns, or of the node.
-fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Location, Vec<Place>)> {
-    let found: Vec<&Node> = PLACES.iter().filter_map(|place| node.child(place)).collect();
+/// The format that the place has, the text states, or the names of files tell.
+fn format_of(
+    node: &Node,
+    kind: Option<&Kind>,
+    location: Option<&Located>,
+    what: &str,
+    problems: &mut Problems,
+) -> Option<Format> {
+    if let Some(format) = kind.and_then(|kind| kind.format) {
+        return Some(format());
+    }
+    match format::stated(node, kind.map_or(HOLDER, |kind| kind.holder), problems) {
+        Some(format) => format,
+        None => infer(kind?, location?, what.to_owned(), problems),
+    }
+}
+
+/// Reads the one place.
+fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<Located> {
+    let found: Vec<(&Kind, &Node)> = KINDS.iter().filter_map(|kind| Some((kind, node.child(kind.node)?))).collect();
     match found[..] {
         [] if form::is_misspelt(node, FORM.children, &PLACES) => None,
         [] => {
@@ -149,23 +207,8 @@ fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Locatio
             problems.at(node.place, ShapeProblem::MissingNode { within: what.to_owned(), node: "files", example });
             None
         }
-        [one] => match one.name.as_str() {
-            "files" => files(one, problems),
-            "adbc" => {
-                // What is wrong with the rows is wrong with the query, where there is one.
-                let query = one.child("query").and_then(|query| query.args.first()).map(|arg| arg.place);
-                let place = query.or(one.prop("table").map(|arg| arg.place)).unwrap_or(one.place);
-                Some((Location::Database(Box::new(database::read_source(one, problems)?)), vec![place]))
-            }
-            "stdin" => {
-                Form::LEAF.check(one, "`stdin`", problems);
-                Some((Location::Stdin, vec![one.place]))
-            }
-            "delta" => Some((Location::Delta(Box::new(delta::read(one, problems)?)), vec![one.args.first()?.place])),
-            "flight" => Some((Location::Flight(Box::new(flight::read(one, problems)?)), vec![one.place])),
-            _ => Some((Location::Kafka(Box::new(kafka::read(one, problems)?)), vec![one.place])),
-        },
-        [first, second, ..] => {
+        [(kind, one)] => (kind.read)(one, problems),
+        [(_, first), (_, second), ..] => {
             let (earlier, later) = (first.place.min(second.place), first.place.max(second.place));
             let (what, first, second) = (what.to_owned(), first.name.clone(), second.name.clone());
             problems.with(later, PlaceProblem::SeveralPlaces { what, first, second }, earlier, "the other is here");
@@ -174,27 +217,23 @@ fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Locatio
     }
 }
 
-/// A database says what its rows are.
-fn check_database(node: &Node, is_database: bool, problems: &mut Problems) {
-    for name in OF_BYTES.iter().filter(|_| is_database) {
-        if let Some(child) = node.child(name) {
-            let (node, reason) = (child.name.clone(), "its rows have columns with types, and are not bytes");
-            problems.at(child.place, PlaceProblem::NotForDatabase { node, reason });
-        }
-    }
+fn at(node: &Node, location: Location) -> Option<Located> {
+    Some((location, vec![node.place]))
 }
 
-/// So does a table.
-fn check_delta(node: &Node, problems: &mut Problems) {
-    for name in OF_BYTES.iter().filter(|_| node.child("delta").is_some()) {
-        if let Some(child) = node.child(name) {
-            let reason = "the table says how its files are written, and its rows are good or a file is damaged";
-            problems.at(child.place, PlaceProblem::NotForDelta { node: child.name.clone(), reason });
-        }
-    }
+fn stdin(node: &Node, problems: &mut Problems) -> Option<Located> {
+    Form::LEAF.check(node, "`stdin`", problems);
+    at(node, Location::Stdin)
 }
 
-fn files(node: &Node, problems: &mut Problems) -> Option<(Location, Vec<Place>)> {
+/// What is wrong with the rows is wrong with the query, where there is one.
+fn database(node: &Node, problems: &mut Problems) -> Option<Located> {
+    let query = node.child("query").and_then(|query| query.args.first()).map(|arg| arg.place);
+    let place = query.or(node.prop("table").map(|arg| arg.place)).unwrap_or(node.place);
+    Some((Location::Database(Box::new(database::read_source(node, problems)?)), vec![place]))
+}
+
+fn files(node: &Node, problems: &mut Problems) -> Option<Located> {
     let takes = Takes::AtLeast(1, "files \"data/*.csv\"");
     let are_objects = node.args.iter().any(objects::is_address);
     let props = if are_objects { &OBJECT_PROPS[..] } else { &[PARTITIONS] };
@@ -220,10 +259,6 @@ fn record_columns(
     what: String,
     problems: &mut Problems,
 ) -> Option<Declared> {
-    if let Some(child) = node.child("compression") {
-        let reason = "the topic says how its records are compressed";
-        problems.at(child.place, PlaceProblem::NotForTopic { node: "compression", reason });
-    }
     let format = format?;
     let value = match format.of_rows() {
         Format::Lines => vec![Field::new("text", DataType::Utf8, true)],
@@ -289,18 +324,13 @@ fn check_pattern(arg: &Arg, problems: &mut Problems) {
     }
 }
 
-fn infer(location: &Location, places: &[Place], what: String, problems: &mut Problems) -> Option<Format> {
+/// The format that the endings of all patterns tell.
+fn infer(kind: &Kind, (location, places): &Located, what: String, problems: &mut Problems) -> Option<Format> {
     let patterns = match location {
         Location::Files(patterns) => patterns.clone(),
         Location::Objects(objects) => objects.patterns.iter().map(ObjectAddress::to_string).collect(),
-        Location::Stdin => {
-            format::untold(what, "stdin", *places.first()?, HOLDER, problems);
-            return None;
-        }
-        Location::Database(_) | Location::Flight(_) => return Some(Format::Arrow),
-        Location::Delta(_) => return Some(Format::Parquet),
-        Location::Kafka(_) => {
-            format::untold(what, "kafka", *places.first()?, TOPIC, problems);
+        _ => {
+            format::untold(what, kind.node, *places.first()?, kind.holder, problems);
             return None;
         }
     };

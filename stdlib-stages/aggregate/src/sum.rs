@@ -22,9 +22,59 @@ pub(crate) struct Sums {
 
 /// What is summed up so far.
 enum Totals {
-    /// Of whole numbers of 64 bits: there can't be enough of them to overflow.
-    Whole(Vec<i128>),
+    /// Of whole numbers of 64 bits.
+    Whole(Wholes),
     Exact(Vec<Exact>),
+}
+
+/// Sums of whole numbers of 64 bits: there can't be enough of them to overflow 128 bits. Most fit 64 bits, and then no more are kept.
+#[derive(Default)]
+struct Wholes {
+    /// What a sum is above a multiple of 2^64.
+    low: Vec<i64>,
+    /// These multiples; none while all of them are 0.
+    high: Vec<i64>,
+}
+
+impl Wholes {
+    fn grow(&mut self, groups: usize) {
+        self.low.resize(groups, 0);
+        if !self.high.is_empty() {
+            self.high.resize(groups, 0);
+        }
+    }
+
+    #[inline]
+    fn get(&self, group: u32) -> i128 {
+        let high = self.high.get(group as usize).copied().unwrap_or_default();
+        (i128::from(high) << 64) + i128::from(self.low[group as usize])
+    }
+
+    #[inline]
+    fn add(&mut self, group: u32, number: i64) {
+        match self.low[group as usize].checked_add(number) {
+            Some(sum) => self.low[group as usize] = sum,
+            None => self.add_wide(group, number.into()),
+        }
+    }
+
+    #[cold]
+    fn add_wide(&mut self, group: u32, number: i128) {
+        let sum = self.get(group) + number;
+        let low = sum as i64;
+        self.low[group as usize] = low;
+        self.high.resize(self.low.len(), 0);
+        self.high[group as usize] = ((sum - i128::from(low)) >> 64) as i64;
+    }
+
+    /// Adds a number that rarely has more than 64 bits.
+    #[inline]
+    fn add_any(&mut self, group: u32, number: i128) {
+        match i64::try_from(number) {
+            Ok(number) => self.add(group, number),
+            Err(_) => self.add_wide(group, number),
+        }
+    }
 }
 
 /// By group, which of the floats came that are no numbers.
@@ -74,7 +124,7 @@ impl Odd {
 impl Sums {
     pub(crate) fn new(kind: Kind) -> Self {
         let totals = match kind {
-            Kind::Signed | Kind::Unsigned => Totals::Whole(Vec::new()),
+            Kind::Signed | Kind::Unsigned => Totals::Whole(Wholes::default()),
             _ => Totals::Exact(Vec::new()),
         };
         Self { kind, counts: Counts::default(), totals, odd: Odd::default() }
@@ -84,7 +134,7 @@ impl Sums {
         match &self.totals {
             Totals::Exact(totals) => totals[group as usize].total(),
             Totals::Whole(totals) => {
-                let total = totals[group as usize];
+                let total = totals.get(group);
                 Number::new(total < 0, Big::of(total.unsigned_abs()), 0)
             }
         }
@@ -92,7 +142,10 @@ impl Sums {
 
     fn sums(&self, groups: &[u32]) -> Result<ArrayRef> {
         let nulls = self.counts.nulls(groups);
-        let whole = |group: &u32| self.total(*group).to_i128();
+        let whole = |group: &u32| match &self.totals {
+            Totals::Whole(totals) => Some(totals.get(*group)),
+            Totals::Exact(totals) => totals[*group as usize].total().to_i128(),
+        };
         Ok(match self.kind {
             Kind::Float => {
                 let sums =
@@ -150,11 +203,11 @@ impl Sums {
         let count = self.counts.of(group).unsigned_abs();
         let scale = i32::from(self.kind.scale());
         if let Totals::Whole(totals) = &self.totals
-            && totals[group as usize].unsigned_abs() < 1 << 53
+            && totals.get(group).unsigned_abs() < 1 << 53
             && (1..1 << 53).contains(&count)
             && scale == 0
         {
-            return totals[group as usize] as f64 / count as f64;
+            return totals.get(group) as f64 / count as f64;
         }
         let total = self.total(group);
         let times = power_of_ten(scale.min(0).unsigned_abs());
@@ -220,7 +273,7 @@ impl State for Sums {
 
     fn grow(&mut self, groups: usize) {
         match &mut self.totals {
-            Totals::Whole(totals) => totals.resize(groups, 0),
+            Totals::Whole(totals) => totals.grow(groups),
             Totals::Exact(totals) => totals.resize(groups, Exact::default()),
         }
         self.odd.grow(groups);
@@ -233,10 +286,10 @@ impl State for Sums {
         let odd = &mut self.odd;
         match (&mut self.totals, Numbers::of(column)?) {
             (Totals::Whole(totals), Numbers::Signed(values)) => {
-                valid_rows(column, |row| totals[rows[row] as usize] += i128::from(values[row]));
+                valid_rows(column, |row| totals.add(rows[row], values[row]));
             }
             (Totals::Whole(totals), Numbers::Unsigned(values)) => {
-                valid_rows(column, |row| totals[rows[row] as usize] += i128::from(values[row]));
+                valid_rows(column, |row| totals.add_any(rows[row], values[row].into()));
             }
             (Totals::Exact(totals), Numbers::Float(values)) => valid_rows(column, |row| {
                 let (group, value) = (rows[row], values[row]);
@@ -264,7 +317,7 @@ impl State for Sums {
         match &mut self.totals {
             Totals::Whole(totals) => {
                 let sums = wholes(&columns[0])?.values();
-                rows.iter().zip(sums).for_each(|(&group, sum)| totals[group as usize] += sum);
+                rows.iter().zip(sums).for_each(|(&group, &sum)| totals.add_any(group, sum));
             }
             Totals::Exact(totals) => {
                 for (&group, number) in rows.iter().zip(read_numbers(&columns[0])?) {
@@ -279,7 +332,7 @@ impl State for Sums {
     fn partial(&self, groups: &[u32]) -> Result<Vec<ArrayRef>> {
         let totals: ArrayRef = match &self.totals {
             Totals::Whole(totals) => {
-                let sums: Decimal128Array = groups.iter().map(|&group| Some(totals[group as usize])).collect();
+                let sums: Decimal128Array = groups.iter().map(|&group| Some(totals.get(group))).collect();
                 Arc::new(sums.with_precision_and_scale(DECIMAL128_MAX_PRECISION, 0)?)
             }
             Totals::Exact(_) => numbers(groups.iter().map(|&group| self.total(group))),
@@ -291,6 +344,35 @@ impl State for Sums {
         match finish {
             Finish::Mean => Ok(self.means(groups)),
             _ => self.sums(groups),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wholes_are_exact_beyond_64_bits_and_back() {
+        let mut noise = 5_u64;
+        let (mut sums, mut due) = (Wholes::default(), [0_i128; 3]);
+        sums.grow(2);
+        for round in 0..3000_u32 {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let number = [noise as i64, i64::MAX, i64::MIN, (noise >> 40) as i64][(noise >> 33) as usize % 4];
+            let group = round % if round < 1500 { 2 } else { 3 };
+            sums.grow(if round < 1500 { 2 } else { 3 });
+            match round % 5 {
+                0 => {
+                    sums.add_any(group, i128::from(number) * 5);
+                    due[group as usize] += i128::from(number) * 5;
+                }
+                _ => {
+                    sums.add(group, number);
+                    due[group as usize] += i128::from(number);
+                }
+            }
+            assert_eq!(sums.get(group), due[group as usize], "round {round}");
         }
     }
 }

@@ -7,6 +7,8 @@ use flowc_sdk::testing;
 
 use super::*;
 
+mod partials;
+
 fn run(config: &Value, segments: Vec<RecordBatch>) -> Result<RecordBatch> {
     Ok(testing::run::<Combining<Aggregate>>(config, &[segments])?.remove(0))
 }
@@ -287,6 +289,24 @@ fn values_in_order_take_nan_as_the_greatest_and_zeros_as_one() {
     let top = one(json!({"op": "bottom", "column": "x", "k": 3}), column).unwrap();
     let top = top.as_list::<i32>().value(0);
     assert_eq!(top.as_primitive::<Float64Type>().values().to_vec(), [-1.0, 0.0, 0.0]);
+}
+
+#[test]
+fn a_value_that_no_other_is_worse_than_is_told_from_none() {
+    let ints = |values: &[i64]| Arc::new(Int64Array::from(values.to_vec())) as ArrayRef;
+    assert_eq!(int(&of_x("min", ints(&[i64::MAX, i64::MAX]))), Some(i64::MAX));
+    assert_eq!(int(&of_x("max", ints(&[i64::MIN]))), Some(i64::MIN));
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("key", ints(&[1, 2, 3]), false),
+        ("x", Arc::new(UInt64Array::from(vec![None, Some(0), Some(7)])) as ArrayRef, true),
+        ("y", Arc::new(Decimal128Array::from(vec![Some(0), None, Some(-(10_i128.pow(38)) + 1)])), true),
+    ])
+    .unwrap();
+    let compute = |column: &str| json!({"op": "max", "column": column});
+    let result = run(&json!({"by": ["key"], "compute": [compute("x"), compute("y")]}), vec![batch]).unwrap();
+    assert_eq!(result.column(1).as_primitive::<UInt64Type>().iter().collect::<Vec<_>>(), [None, Some(0), Some(7)]);
+    let wide: Vec<_> = result.column(2).as_primitive::<Decimal128Type>().iter().collect();
+    assert_eq!(wide, [Some(0), None, Some(-(10_i128.pow(38)) + 1)]);
 }
 
 #[test]

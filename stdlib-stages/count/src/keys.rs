@@ -86,7 +86,7 @@ fn add_text(groups: &mut Groups, texts: &StringArray, count: impl Fn(usize) -> u
     let (values, nulls) = (texts.values().as_slice(), texts.nulls().filter(|nulls| nulls.null_count() > 0));
     for (row, ends) in texts.value_offsets().windows(2).enumerate() {
         match nulls {
-            Some(nulls) if nulls.is_null(row) => groups.nulls += count(row),
+            Some(nulls) if nulls.is_null(row) => groups.add_null(count(row)),
             _ => groups.table.add(values, ends[0] as usize, ends[1] as usize, count(row)),
         }
     }

@@ -1,6 +1,9 @@
 //! `count@1` run natively, by the rules of the host.
 
-use flowc_sdk::arrow::array::{DictionaryArray, Float64Array, Int32Array};
+use flowc_sdk::arrow::array::{
+    Decimal128Array, DictionaryArray, Float64Array, Int32Array, ListArray, StringViewArray, StructArray,
+};
+use flowc_sdk::arrow::buffer::{NullBuffer, OffsetBuffer};
 use flowc_sdk::arrow::datatypes::Int32Type;
 use flowc_sdk::serde_json::{Value, json};
 use flowc_sdk::testing;
@@ -90,4 +93,63 @@ fn only_the_columns_counted_by_are_read() {
     assert_eq!(problem.help.as_deref(), Some("did you mean `word`?"));
     let problem = testing::describe::<Combining<Count>>(&json!({"as": "word"}), &[schema]).unwrap_err();
     assert_eq!(problem.config_path.as_deref(), Some("/as"));
+}
+
+/// Columns of 300 rows, with nulls at all levels, values that come often, and others.
+fn columns_of_many_kinds() -> Vec<(&'static str, ArrayRef)> {
+    let codes: Vec<Option<i64>> = (0..300).map(|row: i64| (row % 13 != 4).then_some(row * row * 31 % 97)).collect();
+    let floats: Float64Array =
+        codes.iter().map(|code| code.map(|code| [0.0, -0.0, f64::NAN, 1.5][code as usize % 4])).collect();
+    let texts: StringArray = codes.iter().map(|code| code.map(|code| "ab".repeat(code as usize % 50))).collect();
+    let values = StringArray::from(vec![Some("a"), None, Some("b"), Some("a"), Some("")]);
+    let keys: Int32Array = codes.iter().map(|code| code.map(|code| code as i32 % 5)).collect();
+    let coded = DictionaryArray::<Int32Type>::new(keys, Arc::new(values));
+    let lengths = codes.iter().map(|code| code.unwrap_or_default() as usize % 3).scan(0, |end, length| {
+        *end = (*end + length).min(300);
+        Some(*end as i32)
+    });
+    let offsets = OffsetBuffer::new(std::iter::once(0).chain(lengths).collect());
+    let last = *offsets.last().unwrap() as usize;
+    let nulls: NullBuffer = codes.iter().map(Option::is_some).collect();
+    let item = field("item", DataType::Float64, true);
+    let lists = ListArray::new(item, offsets, Arc::new(floats.slice(0, last)), Some(nulls.clone()));
+    let fields = vec![field("x", DataType::Float64, true), field("t", DataType::Utf8, true)];
+    let structs = StructArray::new(fields.into(), vec![Arc::new(floats.clone()), Arc::new(texts.clone())], Some(nulls));
+    let decimals: Decimal128Array = codes.iter().map(|code| code.map(|code| i128::from(code) << 70)).collect();
+    vec![
+        ("text", Arc::new(texts)),
+        (
+            "view",
+            Arc::new(codes.iter().map(|code| code.map(|code| format!("{code:020}"))).collect::<StringViewArray>()),
+        ),
+        ("number", Arc::new(codes.iter().copied().collect::<Int64Array>())),
+        ("float", Arc::new(floats)),
+        ("decimal", Arc::new(decimals)),
+        ("coded", Arc::new(coded)),
+        ("list", Arc::new(lists)),
+        ("struct", Arc::new(structs)),
+    ]
+}
+
+#[test]
+fn rows_have_one_partial_however_they_are_cut_and_merged() {
+    let rows = RecordBatch::try_from_iter_with_nullable(
+        columns_of_many_kinds().into_iter().map(|(name, column)| (name, column, true)),
+    )
+    .unwrap();
+    let names: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let pairs = names.windows(2).map(<[String]>::to_vec);
+    for by in names.iter().map(|name| vec![name.clone()]).chain(pairs).chain([vec![], names.clone()]) {
+        let config = json!({"by": by});
+        let partial = |lists: &[Vec<RecordBatch>]| testing::partial::<Combining<Count>>(&config, lists).unwrap();
+        let whole = partial(&[vec![rows.clone()]]);
+        for size in [1, 7, 100, 299] {
+            let parts = || (0..300).step_by(size).map(|start| rows.slice(start, size.min(300 - start)));
+            assert!(partial(&[parts().collect()]) == whole, "by {by:?}, in batches of {size}");
+            assert!(
+                partial(&parts().map(|part| vec![part]).collect::<Vec<_>>()) == whole,
+                "by {by:?}, parts of {size}"
+            );
+        }
+    }
 }

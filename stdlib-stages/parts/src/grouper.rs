@@ -80,6 +80,16 @@ impl Grouper {
     /// # Errors
     /// If the columns are not those of the keys.
     pub fn numbers(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
+        if let Keys::Nullable(keys) = &mut self.keys
+            && columns[0].logical_null_count() == 0
+        {
+            let Rows::Small(values) = keys.format.rows(columns, rows)? else { return Err(of_another_format()) };
+            return Ok(keys.words.numbers(&values));
+        }
+        if let Keys::Small(words) = &mut self.keys {
+            let Rows::Small(keys) = self.format.rows(columns, rows)? else { return Err(of_another_format()) };
+            return Ok(words.numbers(&keys));
+        }
         let mut numbers = Vec::with_capacity(rows);
         self.each(columns, rows, None, |_, number| numbers.push(number))?;
         Ok(numbers)
@@ -106,12 +116,18 @@ impl Grouper {
             return keys.each(columns, rows, valid, then);
         }
         match (&mut self.keys, self.format.rows(columns, rows)?) {
-            (Keys::Small(words), Rows::Small(rows)) => valid.for_each(|row| then(row, words.number(rows[row]))),
-            (Keys::Wide(words), Rows::Wide(rows)) => valid.for_each(|row| then(row, words.number(rows[row]))),
+            (Keys::Small(words), Rows::Small(rows)) => {
+                words.expect(rows.iter().copied());
+                valid.for_each(|row| then(row, words.number(rows[row])));
+            }
+            (Keys::Wide(words), Rows::Wide(rows)) => {
+                words.expect(rows.iter().copied());
+                valid.for_each(|row| then(row, words.number(rows[row])));
+            }
             (Keys::Bytes(strings), Rows::Bytes(rows)) => {
                 valid.for_each(|row| then(row, strings.number(rows.get(row))));
             }
-            _ => return Err(Problem::new("keys of another format")),
+            _ => return Err(of_another_format()),
         }
         Ok(())
     }
@@ -120,9 +136,9 @@ impl Grouper {
     pub fn sorted(&self) -> Vec<u32> {
         match &self.keys {
             Keys::One(count) => (0..*count as u32).collect(),
-            Keys::Small(words) => sorted(words.keys()),
-            Keys::Nullable(keys) => keys.sorted(),
-            Keys::Wide(words) => sorted(words.keys()),
+            Keys::Small(words) => words.sorted(),
+            Keys::Nullable(keys) => keys.words.sorted(),
+            Keys::Wide(words) => words.sorted(),
             Keys::Bytes(strings) => {
                 let head = |number: u32| (strings.head(number as usize), number);
                 let mut keys: Vec<(u64, u32)> = (0..strings.len() as u32).map(head).collect();
@@ -153,6 +169,10 @@ impl Grouper {
     }
 }
 
+fn of_another_format() -> Problem {
+    Problem::new("keys of another format")
+}
+
 impl Nullable {
     fn new(column: &FieldRef) -> Result<Self> {
         let format = Format::new(&[Arc::new(column.as_ref().clone().with_nullable(false))])?;
@@ -167,27 +187,25 @@ impl Nullable {
         mut then: impl FnMut(usize, u32),
     ) -> Result<()> {
         let Rows::Small(values) = self.format.rows(columns, rows)? else {
-            return Err(Problem::new("keys of another format"));
+            return Err(of_another_format());
         };
         match columns[0].logical_nulls().filter(|nulls| nulls.null_count() > 0) {
-            None => wanted.for_each(|row| then(row, self.words.number(values[row]))),
-            Some(nulls) => wanted.for_each(|row| {
-                let number = match nulls.is_valid(row) {
-                    true => self.words.number(values[row]),
-                    false => *self.null.get_or_insert_with(|| self.words.reserve()),
-                };
-                then(row, number);
-            }),
+            None => {
+                self.words.expect(values.iter().copied());
+                wanted.for_each(|row| then(row, self.words.number(values[row])));
+            }
+            Some(nulls) => {
+                self.words.expect(nulls.valid_indices().map(|row| values[row]));
+                wanted.for_each(|row| {
+                    let number = match nulls.is_valid(row) {
+                        true => self.words.number(values[row]),
+                        false => *self.null.get_or_insert_with(|| self.words.reserve()),
+                    };
+                    then(row, number);
+                });
+            }
         }
         Ok(())
-    }
-
-    fn sorted(&self) -> Vec<u32> {
-        let mut numbers = sorted(self.words.keys());
-        if let Some(null) = numbers.iter().position(|number| Some(*number) == self.null) {
-            numbers[..=null].rotate_right(1);
-        }
-        numbers
     }
 
     /// A key as a row of the nullable column.
@@ -197,10 +215,4 @@ impl Nullable {
             false => 1 << u64::BITS | u128::from(self.words.keys()[number]),
         }
     }
-}
-
-fn sorted<K: Copy + Ord>(keys: &[K]) -> Vec<u32> {
-    let mut keys: Vec<(K, u32)> = keys.iter().copied().zip(0..).collect();
-    keys.sort_unstable();
-    keys.into_iter().map(|(_, number)| number).collect()
 }

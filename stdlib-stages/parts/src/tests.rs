@@ -221,3 +221,49 @@ fn dictionaries_that_are_picked_from_become_one() {
     let problem = gather(&[coded(0), coded(29)], &[(0, 0), (1, 0)]).unwrap_err();
     assert!(problem.message.starts_with("129 different values are more than the keys of Dictionary(Int8, Float64)"));
 }
+
+/// The key of a row.
+type KeyOf<'f> = Box<dyn Fn(i64) -> i64 + 'f>;
+
+#[test]
+fn keys_that_lie_close_together_and_others_are_numbered_as_they_come() {
+    let spread = |number: i64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64);
+    let all: [(&str, KeyOf<'_>); 6] = [
+        ("close", Box::new(|row| spread(row).rem_euclid(1000) - 500)),
+        ("ascending", Box::new(|row| row)),
+        ("descending", Box::new(|row| -row)),
+        ("far", Box::new(spread)),
+        ("close, then far", Box::new(move |row| if row < 20_000 { row % 10 } else { spread(row % 5000) })),
+        (
+            "far at first, then many close",
+            Box::new(move |row| if row < 10 { row * 100_000 } else { row * 7 % 400_000 }),
+        ),
+    ];
+    for (name, key) in &all {
+        for with_nulls in [false, true] {
+            let of = |row: i64| (!with_nulls || row % 11 != 3).then(|| key(row));
+            let field = field("key", DataType::Int64, with_nulls);
+            let mut groups = Grouper::new(&[field]).unwrap();
+            let mut due: Vec<Option<i64>> = Vec::new();
+            let mut known = std::collections::HashMap::new();
+            for start in (0..60_000).step_by(3000) {
+                let keys: Vec<Option<i64>> = (start..start + 3000).map(of).collect();
+                let column: ArrayRef = Arc::new(Int64Array::from(keys.clone()));
+                let numbers = groups.numbers(&[column], keys.len()).unwrap();
+                for (key, number) in keys.into_iter().zip(numbers) {
+                    let due = *known.entry(key).or_insert_with(|| {
+                        due.push(key);
+                        due.len() as u32 - 1
+                    });
+                    assert_eq!(number, due, "{name}, nulls: {with_nulls}, key {key:?}");
+                }
+            }
+            assert_eq!(groups.len(), due.len());
+            let sorted = groups.sorted();
+            let keys = groups.columns(&sorted).unwrap();
+            due.sort_unstable();
+            let found: Vec<Option<i64>> = keys[0].as_primitive::<Int64Type>().iter().collect();
+            assert_eq!(found, due, "{name}, nulls: {with_nulls}");
+        }
+    }
+}

@@ -12,6 +12,12 @@ pub(crate) trait Word: Copy + Ord + Default + Hash {
 
     /// A hash of 64 bits.
     fn hash64(self) -> u64;
+
+    /// How far this number is above another one, or the most there is; as much for one that is below.
+    fn above(self, other: Self) -> usize;
+
+    /// The number that is so far below this one, or 0.
+    fn below(self, by: usize) -> Self;
 }
 
 const PRIME: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -39,6 +45,15 @@ impl Word for u64 {
     fn hash64(self) -> u64 {
         mix(self.wrapping_mul(PRIME))
     }
+
+    #[inline]
+    fn above(self, other: Self) -> usize {
+        usize::try_from(self.wrapping_sub(other)).unwrap_or(usize::MAX)
+    }
+
+    fn below(self, by: usize) -> Self {
+        self.saturating_sub(by as u64)
+    }
 }
 
 impl Word for u128 {
@@ -58,6 +73,15 @@ impl Word for u128 {
     #[inline]
     fn hash64(self) -> u64 {
         mix((self as u64).wrapping_mul(PRIME) ^ ((self >> 64) as u64).wrapping_mul(OTHER).rotate_left(32))
+    }
+
+    #[inline]
+    fn above(self, other: Self) -> usize {
+        usize::try_from(self.wrapping_sub(other)).unwrap_or(usize::MAX)
+    }
+
+    fn below(self, by: usize) -> Self {
+        self.saturating_sub(by as u128)
     }
 }
 

@@ -5,6 +5,7 @@
 //! content back, row by row, and shares no code with what is tested.
 
 mod maker;
+mod rare;
 mod values;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use arrow_array::ArrayRef;
 use arrow_schema::{DataType, Field, Fields, IntervalUnit, TimeUnit, UnionFields, UnionMode};
 use proptest::prelude::*;
 
+pub use rare::rare;
 pub use values::{Value, values};
 
 use maker::Maker;

@@ -43,6 +43,8 @@ pub(crate) struct World {
     pub code: BTreeMap<usize, u64>,
     /// Stages whose results have one content, whatever they take in.
     pub constant: BTreeSet<usize>,
+    /// Stages whose partials have about as many rows as what they are made of.
+    pub unreduced: BTreeSet<usize>,
     pub columns: HashMap<ColumnKey, Stored>,
     pub rows: HashMap<RowsKey, u64>,
 }
@@ -79,8 +81,8 @@ impl World {
     /// A source has one segment.
     pub(crate) fn new(plan: Plan) -> Self {
         let sources = (0..plan.sources.len()).map(|source| (source, vec![Segment::default()])).collect();
-        let (code, constant, columns, rows) = Default::default();
-        Self { plan, sources, code, constant, columns, rows }
+        let (code, constant, unreduced, columns, rows) = Default::default();
+        Self { plan, sources, code, constant, unreduced, columns, rows }
     }
 
     pub(crate) fn deriver(&self) -> KeyDeriver<'_> {
@@ -129,7 +131,9 @@ impl World {
         let mut alone = self.clone();
         alone.sources.insert(source, vec![self.sources[&source][segment].clone()]);
         let unknown: BTreeSet<usize> = reading.iter().copied().filter(|&other| other != source).collect();
-        let done = alone.early(&unknown, |ahead, locator, stored| ahead.of_segment(locator, stored, source).unwrap());
+        let done = alone.early(&unknown, |ahead, locator, stored| {
+            ahead.of_segment(locator, stored, source, &self.unreduced).unwrap()
+        });
         (self.columns, self.rows) = (alone.columns, alone.rows);
         done
     }
@@ -139,7 +143,7 @@ impl World {
         let (plan, lineage) = (self.plan.clone(), Lineage::of(&self.plan));
         self.early(reading, |ahead, locator, stored| {
             let streams = ahead.at_end(&plan, &lineage, source, &|source| !reading.contains(&source));
-            ahead.of_streams(locator, stored, &streams).unwrap()
+            ahead.of_streams(locator, stored, &streams, &BTreeSet::new()).unwrap()
         })
     }
 
@@ -178,7 +182,7 @@ impl World {
         let lineage = Lineage::of(&self.plan);
         let stored = self.stored();
         let locator = Locator { plan: &self.plan, lineage: &lineage, datasets: &datasets, lookup: self };
-        flowc_demand::demand(locator, &stored, selection).unwrap()
+        flowc_demand::demand(locator, &stored, selection, &self.unreduced).unwrap()
     }
 
     /// Stores what a task gives. Tells whether it had to run for that.

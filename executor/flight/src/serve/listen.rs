@@ -44,8 +44,8 @@ impl Location {
     }
 }
 
-/// Threads that carry the connections of one client.
-const THREADS: usize = 2;
+/// Threads that carry the connections of one client. Batches lie in shared memory, so one has little to do; two would wake each other.
+const THREADS: usize = 1;
 /// How long to wait after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 

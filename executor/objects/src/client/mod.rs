@@ -27,6 +27,7 @@ mod settings;
 mod unfinished;
 mod write;
 
+pub use unfinished::Unfinished;
 pub use write::{Condition, Undeleted, Upload};
 
 /// How many ranges of an object are read at once.

@@ -31,8 +31,14 @@ enum Signer {
     Google(GcpCredentialProvider),
 }
 
-/// A key, and the id of its upload.
-type Unfinished = (String, String);
+/// An upload in parts that was neither completed nor aborted: of a killed run, or of one that is at work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The object's key.
+    pub(super) key: String,
+    /// What the service calls the upload.
+    pub(super) id: String,
+}
 
 impl UploadList {
     /// Of a bucket of S3.
@@ -131,7 +137,7 @@ fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn uploads(text: &str) -> Vec<Unfinished> {
-    let of = |one: &str| Some((plain(element(one, "Key")?), plain(element(one, "UploadId")?)));
+    let of = |one: &str| Some(Unfinished { key: plain(element(one, "Key")?), id: plain(element(one, "UploadId")?) });
     text.split("<Upload>").skip(1).filter_map(of).collect()
 }
 
@@ -167,7 +173,8 @@ mod tests {
         let upload = |key: &str, id: &str| format!("<Upload><Key>{key}</Key><UploadId>{id}</UploadId></Upload>");
         let text = format!("<R><IsTruncated>false</IsTruncated>{}{}</R>", upload("a&amp;b", "1"), upload("c", "2+/="));
         let found = uploads(&text);
-        assert_eq!(found, [("a&b".to_owned(), "1".to_owned()), ("c".to_owned(), "2+/=".to_owned())]);
+        let due = [("a&b", "1"), ("c", "2+/=")];
+        assert_eq!(found, due.map(|(key, id)| Unfinished { key: key.to_owned(), id: id.to_owned() }));
         assert_eq!(next_page(&text), None);
         let cut = "<IsTruncated>true</IsTruncated><NextKeyMarker>c/d</NextKeyMarker>\
                    <NextUploadIdMarker>2+</NextUploadIdMarker>";

@@ -11,6 +11,7 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload, PutResult, UpdateVersion};
 use tokio::task::JoinHandle;
 
+use super::unfinished::Unfinished;
 use super::{Client, of_meta, runtime};
 use crate::bucket::{Bucket, Object, Service};
 use crate::error::ObjectError;
@@ -96,22 +97,31 @@ impl Client {
         self.multipart.is_some()
     }
 
-    /// Aborts uploads below a prefix that were neither completed nor aborted, of the keys that `is_meant`. Gives how many.
+    /// The uploads below a prefix that were neither completed nor aborted, of the keys that `is_meant`; none where the service does not
+    /// list them.
     ///
     /// # Errors
     /// If the service does not answer, or refuses.
-    pub fn abort_unfinished(&self, prefix: &str, is_meant: &dyn Fn(&str) -> bool) -> Result<usize, ObjectError> {
-        let (Some(list), Some(multipart)) = (&self.unfinished, &self.multipart) else { return Ok(0) };
+    pub fn unfinished(&self, prefix: &str, is_meant: &dyn Fn(&str) -> bool) -> Result<Vec<Unfinished>, ObjectError> {
+        let Some(list) = &self.unfinished else { return Ok(Vec::new()) };
+        let all = runtime().block_on(list.all(prefix)).map_err(|reason| ObjectError::Other { reason })?;
+        Ok(all.into_iter().filter(|upload| is_meant(&upload.key)).collect())
+    }
+
+    /// Aborts uploads: whoever sends a part of one later, or completes it, is told that it is gone. It is well if they have ended meanwhile.
+    ///
+    /// # Errors
+    /// If the service does not answer, or refuses.
+    pub fn abort(&self, uploads: &[Unfinished]) -> Result<(), ObjectError> {
+        let Some(multipart) = &self.multipart else { return Ok(()) };
         runtime().block_on(async {
-            let mut count = 0;
-            for (key, id) in list.all(prefix).await.map_err(|reason| ObjectError::Other { reason })? {
-                if is_meant(&key) {
-                    let aborted = multipart.abort_multipart(&self.path(&key)?, &id).await;
-                    aborted.map_err(|error| self.failed(&error))?;
-                    count += 1;
+            for Unfinished { key, id } in uploads {
+                match multipart.abort_multipart(&self.path(key)?, id).await.map_err(|error| self.failed(&error)) {
+                    Ok(()) | Err(ObjectError::NoObject | ObjectError::Changed) => {}
+                    Err(error) => return Err(error),
                 }
             }
-            Ok(count)
+            Ok(())
         })
     }
 
@@ -176,6 +186,11 @@ impl Upload {
         Ok(())
     }
 
+    /// Whether another one is this upload.
+    pub fn is(&self, other: &Unfinished) -> bool {
+        self.id == other.id
+    }
+
     /// How many parts were sent.
     pub fn count(&self) -> usize {
         self.next
@@ -226,7 +241,7 @@ impl Drop for Upload {
         let abort =
             async { tokio::time::timeout(ABORTING, self.multipart.abort_multipart(&self.path, &self.id)).await };
         if !matches!(runtime().block_on(abort), Ok(Ok(()))) {
-            tracing::warn!("an unfinished upload is left behind, which the next run aborts");
+            tracing::warn!("an unfinished upload is left behind, which the next run that writes there aborts");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Whether values, and tables, hold what a stream has.
 
+use std::collections::BTreeMap;
+
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::Schema;
 use flowc_adbc::Vendor;
@@ -13,7 +15,7 @@ pub(crate) fn check(sink: &DatabaseSink, schema: &Schema) -> Result<(), String> 
     if let Some(column) = sink.key.iter().find(|column| schema.field_with_name(column).is_err()) {
         return Err(format!("there is no column `{column}`"));
     }
-    Vendor::of_driver(&sink.database.driver).map_or(Ok(()), |vendor| check_types(&vendor, schema))
+    Vendor::of_driver(&sink.database.driver).map_or(Ok(()), |vendor| check_columns(&vendor, schema))
 }
 
 /// Says which value is none that a database holds: it would be another one there.
@@ -36,8 +38,9 @@ pub(super) fn check_values(batch: &RecordBatch, key: &[String], vendor: &Vendor)
     Ok(())
 }
 
-/// Says which column has a type that a table of the database can't have.
-pub(super) fn check_types(vendor: &Vendor, schema: &Schema) -> Result<(), String> {
+/// Says which column has a name or a type that a table of the database can't have.
+pub(super) fn check_columns(vendor: &Vendor, schema: &Schema) -> Result<(), String> {
+    check_names(vendor, schema)?;
     match schema.fields().iter().find(|field| !types::holds(vendor, field.data_type())) {
         None => Ok(()),
         Some(field) => Err(format!(
@@ -47,6 +50,30 @@ pub(super) fn check_types(vendor: &Vendor, schema: &Schema) -> Result<(), String
             vendor.name()
         )),
     }
+}
+
+/// Says which name a table would not have as it is: DuckDB gives a column another name without a word.
+fn check_names(vendor: &Vendor, schema: &Schema) -> Result<(), String> {
+    let is_caseless = matches!(vendor, Vendor::Sqlite | Vendor::DuckDb);
+    let takes_empty = *vendor == Vendor::Sqlite;
+    let mut seen = BTreeMap::new();
+    for field in schema.fields() {
+        let name = field.name();
+        if name.is_empty() && !takes_empty {
+            return Err(format!("a column has no name, and {} needs one; name it in a stage before", vendor.name()));
+        }
+        if name.contains('\0') {
+            return Err(format!("the name {name:?} has a character of code zero; rename the column in a stage before"));
+        }
+        let known = if is_caseless { name.to_ascii_lowercase() } else { name.clone() };
+        if let Some(other) = seen.insert(known, name) {
+            return Err(format!(
+                "the columns `{other}` and `{name}` have one name in {}; rename one of them in a stage before",
+                vendor.name()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Says what a table lacks for a stream's columns.
@@ -71,8 +98,30 @@ mod tests {
     use std::sync::Arc;
 
     use arrow_array::{ArrayRef, DictionaryArray, StringArray, UInt8Array};
+    use arrow_schema::{DataType, Field};
 
     use super::*;
+
+    #[test]
+    fn a_name_that_a_table_would_change_is_refused() {
+        let said = |vendor: Vendor, names: &[&str]| {
+            let fields = names.iter().map(|name| Field::new(*name, DataType::Int64, true));
+            check_columns(&vendor, &Schema::new(fields.collect::<Vec<_>>())).err().unwrap_or_default()
+        };
+        let odd = ["a.b", "q\"uote", "new\nline", " sp ", "\u{e9}", "x`y", "$z", "{k}"];
+        for vendor in [Vendor::Sqlite, Vendor::PostgreSql, Vendor::DuckDb] {
+            assert_eq!(said(vendor.clone(), &odd), "");
+            assert!(said(vendor.clone(), &["a", "a"]).contains("`a` and `a` have one name"));
+            assert!(said(vendor, &["a\0b"]).contains("code zero"));
+        }
+        assert!(said(Vendor::Sqlite, &["a", "A"]).contains("`a` and `A` have one name in SQLite"));
+        assert!(said(Vendor::DuckDb, &["a", "A"]).contains("have one name in DuckDB"));
+        assert_eq!(said(Vendor::DuckDb, &["\u{c9}", "\u{e9}"]), "");
+        assert_eq!(said(Vendor::PostgreSql, &["a", "A"]), "");
+        assert_eq!(said(Vendor::Sqlite, &["", "a"]), "");
+        assert!(said(Vendor::DuckDb, &["", "a"]).contains("has no name, and DuckDB needs one"));
+        assert!(said(Vendor::PostgreSql, &[""]).contains("PostgreSQL needs one"));
+    }
 
     #[test]
     fn a_null_in_a_key_is_told_wherever_it_lies() {

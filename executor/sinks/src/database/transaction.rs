@@ -10,7 +10,7 @@ use flowc_planner::plan::{SinkSpec, WriteMode};
 use flowc_planner::quantity::count;
 use flowc_platform::lock;
 
-use super::fits::{check_table, check_types, check_values};
+use super::fits::{check_columns, check_table, check_values};
 use super::idle::Idle;
 use super::place::{TablePlace, finished};
 use super::record::{Found, Record};
@@ -61,7 +61,7 @@ impl TableTransaction {
         };
         let pending = PendingSegments::new("flowc table segment 1", &layout, dataset, appended);
         let pending = if place.sink.mode == WriteMode::Append { pending } else { pending.without_lost() };
-        check_types(&vendor, &dataset.schema).map_err(|reason| place.refused(reason))?;
+        check_columns(&vendor, &dataset.schema).map_err(|reason| place.refused(reason))?;
         check_place(place, &before, &dataset.schema, result)?;
         let idle = Idle::default();
         if before.record.as_ref().is_none_or(|record| record.result != result) {

@@ -54,17 +54,23 @@ pub(super) fn holds(vendor: &Vendor, data_type: &DataType) -> bool {
         | DataType::Interval(IntervalUnit::MonthDayNano) => true,
         DataType::Decimal128(_, scale) => *vendor == Vendor::PostgreSql || *scale >= 0,
         DataType::Float16 | DataType::Decimal256(..) => *vendor == Vendor::PostgreSql,
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Date64 => *vendor == Vendor::DuckDb,
+        DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) => *vendor == Vendor::DuckDb && *scale >= 0,
+        DataType::Date64 => *vendor == Vendor::DuckDb,
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
             let is_flat = !item.data_type().is_nested();
-            holds(vendor, item.data_type()) && (is_flat || *vendor == Vendor::DuckDb)
+            holds_within(vendor, item.data_type()) && (is_flat || *vendor == Vendor::DuckDb)
         }
         DataType::Struct(fields) if *vendor == Vendor::DuckDb => {
-            fields.iter().all(|field| holds(vendor, field.data_type()))
+            fields.iter().all(|field| holds_within(vendor, field.data_type()))
         }
         DataType::Map(entries, _) if *vendor == Vendor::DuckDb => holds(vendor, entries.data_type()),
         _ => false,
     }
+}
+
+/// The same of a type within others. Dictionaries there do not travel to a driver.
+fn holds_within(vendor: &Vendor, data_type: &DataType) -> bool {
+    !matches!(data_type, DataType::Dictionary(..)) && holds(vendor, data_type)
 }
 
 /// The first row with a value that the database would make another one of, and why.
@@ -212,6 +218,8 @@ mod tests {
             (DataType::Decimal128(9, 2), [false, true, true]),
             (DataType::Decimal128(9, -2), [false, true, false]),
             (DataType::Decimal256(60, 2), [false, true, false]),
+            (DataType::Decimal64(9, 2), [false, false, true]),
+            (DataType::Decimal32(9, -2), [false, false, false]),
             (DataType::Date64, [false, false, true]),
             (DataType::Float16, [true, true, false]),
             (DataType::Timestamp(TimeUnit::Second, None), [true, true, true]),
@@ -223,6 +231,7 @@ mod tests {
             (member, [false, false, true]),
             (DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)), [true, true, true]),
             (DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Int64)), [false, false, true]),
+            (list(DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8))), [false, false, false]),
             (DataType::Interval(IntervalUnit::YearMonth), [false, false, false]),
         ];
         for (data_type, expected) in cases {

@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_ipc::writer::{FileWriter as ArrowFile, StreamWriter as ArrowStream};
 use arrow_json::writer::{LineDelimited, Writer as JsonWriter, WriterBuilder as JsonBuilder};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use flowc_codec::find_odd;
+use flowc_codec::{JsonNumbers, find_odd};
 use flowc_columns::Rechunk;
 use flowc_planner::plan::{Compression, Format};
 use parquet::arrow::ArrowWriter;
@@ -32,7 +32,7 @@ const ROW_GROUP_BYTES: usize = 128 << 20;
 pub(crate) fn writer_version(format: &Format) -> &'static str {
     match format {
         Format::Csv(_) => "csv 2",
-        Format::JsonLines => "jsonl 2",
+        Format::JsonLines => "jsonl 3",
         Format::Parquet => "parquet 2",
         Format::Arrow => "arrow 1",
         Format::Lines => "lines 2",
@@ -135,7 +135,7 @@ impl<W: Write + Send> Kind<W> {
             }
             Format::JsonLines => {
                 // A null is written out, so that a column without values is still seen.
-                let builder = JsonBuilder::new().with_explicit_nulls(true);
+                let builder = JsonBuilder::new().with_explicit_nulls(true).with_encoder_factory(Arc::new(JsonNumbers));
                 Kind::Json(Box::new(builder.build(Compressor::new(compression, out)?)))
             }
             Format::Parquet => {

@@ -142,7 +142,8 @@ impl FolderTransaction {
             return manifest;
         }
         let is_left = |name: &str| manifest.is_left(name);
-        let aborted = place.bucket.abort_unfinished(&place.key(""), &is_left);
+        let unfinished = place.bucket.unfinished(&place.key(""), &is_left);
+        let aborted = unfinished.and_then(|uploads| place.bucket.abort(&uploads));
         if let Err(error) = &aborted {
             tracing::warn!("{}: {error}", place.objects.address);
         }

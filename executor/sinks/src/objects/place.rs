@@ -59,14 +59,18 @@ impl Place {
 
 /// An error about a sink's place.
 pub(super) fn failed(objects: &ObjectSink, error: &ObjectError) -> SinkError {
-    let reason = match error {
+    SinkError::Object { address: objects.address.to_string(), reason: reason(error) }
+}
+
+/// An error about writing there, in the words of a sink.
+pub(super) fn reason(error: &ObjectError) -> String {
+    match error {
         ObjectError::Changed => {
             "it was written or deleted by others while the run was writing, and is left as they made it; run again"
                 .to_owned()
         }
         other => other.to_string(),
-    };
-    SinkError::Object { address: objects.address.to_string(), reason }
+    }
 }
 
 /// What tells a version of an object from others.

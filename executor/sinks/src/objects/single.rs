@@ -1,9 +1,10 @@
 //! One object: it appears in one step, if what was there is still there.
 
-use flowc_objects::{Bucket, Condition, Object, ObjectError};
+use flowc_objects::{Bucket, Condition, Object, ObjectError, Unfinished};
 use flowc_planner::plan::SinkSpec;
 
 use super::place::{Place, stamp};
+use super::staging::StagedOutput;
 use super::transaction::{Writing, written_file};
 use crate::error::SinkError;
 use crate::files::compare::{Earlier, compare, jobs};
@@ -19,8 +20,7 @@ pub(super) struct SingleTransaction {
 }
 
 impl SingleTransaction {
-    /// Compares what is to be written with what is there. Uploads of the object that were not ended are aborted: those of killed runs,
-    /// and of a run that writes at the same time, which fails then.
+    /// Compares what is to be written with what is there.
     pub(super) fn new(
         place: &Place,
         shaping: &SinkSpec,
@@ -36,14 +36,7 @@ impl SingleTransaction {
         let verified = |file: &WrittenFile| Ok(found.filter(|found| *found == file.stamp));
         let jobs = jobs(shaping, &name, dataset.segments);
         let compared = compare(jobs, dataset.segments, earlier, &|job| job.name.as_str(), &verified)?;
-        let writing = Writing::new(place, shaping, dataset, compared, String::new())?;
-        if !writing.jobs.is_empty() {
-            let key = &place.objects.address.key;
-            if let Err(error) = place.bucket.abort_unfinished(key, &|unfinished| unfinished == key) {
-                tracing::warn!("{}: {error}", place.objects.address);
-            }
-        }
-        Ok(Self { writing, before })
+        Ok(Self { writing: Writing::new(place, shaping, dataset, compared, String::new())?, before })
     }
 
     fn condition(&self) -> Condition {
@@ -58,6 +51,14 @@ fn find(place: &Place) -> Result<Option<Object>, SinkError> {
         Err(ObjectError::NoObject) => Ok(None),
         Err(error) => Err(place.failed(&error)),
     }
+}
+
+/// Uploads of the object by others that have not ended.
+fn unfinished(place: &Place, output: &StagedOutput) -> Result<Vec<Unfinished>, ObjectError> {
+    let key = &place.objects.address.key;
+    let mut uploads = place.bucket.unfinished(key, &|unfinished| unfinished == key)?;
+    uploads.retain(|upload| !output.is_in(upload));
+    Ok(uploads)
 }
 
 impl Transaction for SingleTransaction {
@@ -82,7 +83,13 @@ impl Transaction for SingleTransaction {
         let mut written = Vec::new();
         for (output, segments) in self.writing.waiting()? {
             let (rows, digest) = (output.rows, output.bytes_digest);
+            // Whoever has begun to write the object by now has looked at what was there before it appears, and can't write it any more:
+            // a run that was killed, or one that is at work. What begins later has seen it, and is left alone.
+            let late = unfinished(place, &output);
             let object = output.appear(place, &condition).map_err(|error| place.failed(&error))?;
+            if let Err(error) = late.and_then(|uploads| place.bucket.abort(&uploads)) {
+                tracing::warn!("{}: {error}", place.objects.address);
+            }
             written.push(written_file(place.objects.address.to_string(), rows, digest, segments, &object));
         }
         let count = written.len();

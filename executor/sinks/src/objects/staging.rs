@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use flowc_objects::{Client, Condition, Object, ObjectError, Upload};
+use flowc_objects::{Client, Condition, Object, ObjectError, Unfinished, Upload};
 
-use super::place::Place;
+use super::place::{Place, reason};
 
 /// Bytes of a part: what of an object waits in memory until it is sent.
 const PART: usize = 8 << 20;
@@ -66,9 +66,9 @@ impl StagedObject {
             self.size += self.buffer.len() as u64;
             Waiting::Bytes(Bytes::from(std::mem::take(&mut self.buffer)))
         } else {
-            self.send().map_err(io::Error::other)?;
+            self.send().map_err(not_sent)?;
             let mut upload = self.upload.take().ok_or_else(|| io::Error::other("nothing was sent"))?;
-            upload.settle().map_err(io::Error::other)?;
+            upload.settle().map_err(not_sent)?;
             Waiting::Upload(Box::new(upload))
         };
         let bytes_digest = *self.hasher.finalize().as_bytes();
@@ -102,7 +102,7 @@ impl Write for StagedObject {
         let taken = bytes.len().min(self.part_size() - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..taken]);
         if self.buffer.len() >= self.part_size() {
-            self.send().map_err(io::Error::other)?;
+            self.send().map_err(not_sent)?;
         }
         Ok(taken)
     }
@@ -112,7 +112,17 @@ impl Write for StagedObject {
     }
 }
 
+/// Why a part was not taken: others may have aborted the upload.
+fn not_sent(error: ObjectError) -> io::Error {
+    io::Error::other(reason(&error))
+}
+
 impl StagedOutput {
+    /// Whether an upload is the one that it waits in.
+    pub(super) fn is_in(&self, upload: &Unfinished) -> bool {
+        matches!(&self.waiting, Waiting::Upload(own) if own.is(upload))
+    }
+
     /// Makes the object appear, in one step.
     pub(super) fn appear(self, place: &Place, condition: &Condition) -> Result<Object, ObjectError> {
         let key = place.key(&self.path);

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, missing_docs)]
 
+pub mod unfit;
+
 use std::fs;
 use std::ops::Range;
 use std::path::Path;

@@ -271,7 +271,7 @@ mod tests {
             let types = error(&[("n", DataType::Int32, true)]);
             assert!(types.contains("column `n` is Int64, where Int32 is expected"), "{types}");
             assert!(error(&[("n", DataType::Int64, false)]).contains("`n` has nulls"));
-            assert!(error(&[("x", DataType::Int64, true)]).contains("the file has `n`, `t`, `s`"));
+            assert!(error(&[("x", DataType::Int64, true)]).contains("its columns are `n`, `t`, `s`"));
         }
     }
 

@@ -126,10 +126,10 @@ pub(super) fn changed(select: &Select, columns: &Schema) -> Option<Select> {
     })
 }
 
-/// The first value of which a condition says that it is not one of its column, by types and quoted names.
+/// The first value of which a condition says that it is not one of its column, by types and names within SQL.
 fn first(select: &Select, columns: &Schema, condition: impl Fn(&DataType, &str) -> Option<String>) -> Option<Select> {
     let of = |(place, column): (usize, &Arc<Field>)| {
-        let name = quoted(column.name());
+        let name = column_of_rows(column.name());
         let is_unlike = condition(column.data_type(), &name)?;
         Some((place, name, is_unlike))
     };

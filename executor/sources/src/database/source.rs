@@ -50,10 +50,7 @@ impl DatabaseSource {
     }
 
     fn failed(&self, error: DatabaseError) -> SourceError {
-        match error {
-            DatabaseError::Secret { secret, reason } => SourceError::Secret { secret, reason },
-            error => self.refused(error.to_string()),
-        }
+        failed(&self.name(), error)
     }
 
     fn refused(&self, reason: String) -> SourceError {
@@ -83,14 +80,19 @@ impl DatabaseSource {
         // Seeded by the system.
         let identity = RandomState::new().hash_one(now);
         lock(&BEGUN).insert(identity);
-        let range = range.map_or_else(String::new, |range| format!(" {}", range.name()));
+        let range = range.map(Range::name).unwrap_or_default();
         let stamp = Some(FileStamp::of_snapshot(identity, now));
-        SourcePart { name: format!("{}{range}", self.name()), path: None, stamp }
+        SourcePart { name: self.name() + &range, path: None, stamp }
+    }
+
+    /// The range that a part is of.
+    fn range(&self, part: &SourcePart) -> Option<Range> {
+        Range::of_name(&part.name, &self.name())
     }
 
     /// What is known, and the rows beyond it.
     fn poll_cursor(&self, cursor: &str, known: &Polled) -> Result<Vec<SourcePart>, SourceError> {
-        let last = known.parts.last().and_then(|part| Range::of_name(&part.name));
+        let last = known.parts.last().and_then(|part| self.range(part));
         let mut connection = self.connect()?;
         self.check_values(cursor, &mut connection)?;
         let select = select::largest(&self.source.rows, cursor, last.as_ref(), connection.vendor());
@@ -137,7 +139,7 @@ impl DatabaseSource {
         let Spec { rows, cursor, split, .. } = &self.source;
         match cursor.as_ref().or(split.as_ref().map(|split| &split.column)) {
             None => Some(select::all(rows)),
-            Some(column) => select::range(rows, column, &Range::of_name(&part.name)?, connection.vendor()),
+            Some(column) => select::range(rows, column, &self.range(part)?, connection.vendor()),
         }
     }
 
@@ -168,7 +170,7 @@ impl DatabaseSource {
         wanted: &SchemaRef,
         handing: &Handing,
     ) -> Result<u64, SourceError> {
-        let failed = |error| self.failed(error);
+        let failed = |error| failed(&part.name, error);
         let written = SourceError::io(&part.name, "keep its rows");
         let mut connection = self.connect()?;
         let select = self.select(part, &connection);
@@ -246,6 +248,14 @@ impl DatabaseSource {
     /// Where the rows of a part are kept.
     fn snapshot_name(stamp: FileStamp) -> String {
         format!("{:016x}-rows", stamp.inode)
+    }
+}
+
+/// An error about rows of a name.
+fn failed(rows: &str, error: DatabaseError) -> SourceError {
+    match error {
+        DatabaseError::Secret { secret, reason } => SourceError::Secret { secret, reason },
+        error => SourceError::Database { database: rows.to_owned(), reason: error.to_string() },
     }
 }
 

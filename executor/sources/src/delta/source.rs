@@ -18,7 +18,7 @@ use crate::columnar::convert::convert;
 use crate::error::SourceError;
 use crate::files::open::OpenFile;
 use crate::files::origin::Origin;
-use crate::files::partitions::Folders as Constants;
+use crate::files::partitions::FolderColumns;
 use crate::files::view::View;
 use crate::objects::{RemoteFile, failed};
 use crate::source::{Folders, Polled, Source, SourcePart};
@@ -179,7 +179,7 @@ impl DeltaTableSource {
         file: &DataFile,
         schema: &Schema,
         held: &[bool],
-    ) -> Result<Constants, SourceError> {
+    ) -> Result<FolderColumns, SourceError> {
         let constant = |(field, held): (&Arc<arrow_schema::Field>, &bool)| {
             let own = column(&self.name(), &version.columns, field)?;
             let told = version.partition_value(file, own).map_err(|error| self.failed(error))?;
@@ -199,7 +199,7 @@ impl DeltaTableSource {
             Ok(Some((text, convert(&value, field.data_type()).map_err(refused)?)))
         };
         let values = schema.fields().iter().zip(held).map(constant).collect::<Result<_, _>>()?;
-        Ok(Constants::of_table(values))
+        Ok(FolderColumns::of_table(values))
     }
 }
 

@@ -22,7 +22,7 @@ use crate::fields::project;
 use crate::files::list::SourceFile;
 use crate::files::marks::bom_length;
 use crate::files::origin::Origin;
-use crate::files::partitions::{Folders, explain_missing, unread_names};
+use crate::files::partitions::{FolderColumns, explain_missing, unread_names};
 #[cfg(feature = "objects")]
 use crate::files::spool::plain_view;
 use crate::files::spool::{open_plain, spool};
@@ -47,7 +47,7 @@ pub struct OpenFile {
     view: View,
     schema: SchemaRef,
     /// Which of the schema's columns are in the names of the file's folders.
-    folders: Folders,
+    folders: FolderColumns,
     /// Holds the other columns.
     content: Content,
     stamp: FileStamp,
@@ -95,16 +95,19 @@ impl OpenFile {
         Ok(OpenFile { spooled, ..opened })
     }
 
-    /// Takes all bytes of an input that can't be read again. `name` stands for it in messages and rejects.
+    /// Takes all bytes of a part, wherever they come from. `name` stands for it in messages and rejects; `stamp` is what it was polled
+    /// with, if it has one.
     pub(crate) fn of_reader(
         input: impl Read + Send,
         name: &str,
+        stamp: Option<FileStamp>,
         spec: &SourceSpec,
         schema: &SchemaRef,
         folder: &Path,
     ) -> Result<OpenFile, SourceError> {
         let file = spool(input, spec.compression.of(name), folder, name)?;
-        let stamp = FileStamp::of_file(&file).map_err(SourceError::io(name, "stat it"))?;
+        let of_spool = || FileStamp::of_file(&file).map_err(SourceError::io(name, "stat it"));
+        let stamp = stamp.map_or_else(of_spool, Ok)?;
         Self::with(View::new(Arc::new(file), name)?, spec, schema, stamp, None)
     }
 
@@ -141,8 +144,8 @@ impl OpenFile {
         origin: Option<Origin>,
     ) -> Result<OpenFile, SourceError> {
         let folders = match spec.partitions {
-            Some(true) => Folders::read(view.name(), schema)?,
-            _ => Folders::unread(schema),
+            Some(true) => FolderColumns::read(view.name(), schema)?,
+            _ => FolderColumns::unread(schema),
         };
         let unread_folders = if spec.partitions.is_none() { unread_names(view.name(), schema) } else { Vec::new() };
         let content = Content::open(&view, spec, &folders.own(schema));
@@ -154,7 +157,7 @@ impl OpenFile {
     /// What the store keeps of a source that can't be read again.
     #[cfg(any(feature = "databases", feature = "kafka"))]
     fn of_store(content: Content, view: View, schema: &SchemaRef, stamp: FileStamp) -> OpenFile {
-        let (folders, schema) = (Folders::unread(schema), schema.clone());
+        let (folders, schema) = (FolderColumns::unread(schema), schema.clone());
         let (origin, unread_folders) = (None, Vec::new());
         OpenFile { view, schema, folders, content, stamp, origin, spooled: false, fetched: false, unread_folders }
     }
@@ -165,7 +168,7 @@ impl OpenFile {
         file: TableFile,
         view: View,
         schema: &SchemaRef,
-        constants: Folders,
+        constants: FolderColumns,
         stamp: FileStamp,
         origin: Option<Origin>,
     ) -> OpenFile {

@@ -81,7 +81,7 @@ pub(crate) fn read(text: &str, data_type: &DataType) -> Result<ArrayRef, ArrowEr
 
 /// Which of a source's columns are in the names of one file's folders.
 #[derive(Debug)]
-pub(crate) struct Folders {
+pub(crate) struct FolderColumns {
     /// Per column of the source's schema: its one value, or none where the file holds the column.
     columns: Vec<Option<Value>>,
     /// Names in folders that the schema does not have.
@@ -106,7 +106,7 @@ enum Told {
     Log(String),
 }
 
-impl Folders {
+impl FolderColumns {
     /// Takes none of the schema's columns from folders.
     pub(crate) fn unread(schema: &Schema) -> Self {
         Self { columns: schema.fields().iter().map(|_| None).collect(), unknown: Vec::new() }

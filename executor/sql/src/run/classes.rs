@@ -1,8 +1,12 @@
 //! What plans need of their inputs.
 
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BinaryViewArray, RecordBatch, StringViewArray};
+use arrow_schema::{DataType, Field};
 use flowc_planner::plan::Class;
 
-use super::tests::{Case, rows};
+use super::tests::{Case, Way, rows};
 
 /// The class of the inputs of a statement.
 fn classes(statement: &str) -> Vec<Class> {
@@ -97,4 +101,26 @@ fn columns_that_are_not_needed_are_not_read() {
     assert_eq!(case.shape.inputs[0].reads, [2, 4], "`k` and `g` are passed on");
     let case = Case::new("SELECT t.n, u.g FROM t JOIN u ON t.k = u.k", &[("t", rows(1, 3)), ("u", rows(1, 3))]);
     assert_eq!((&case.shape.inputs[0].reads[..], &case.shape.inputs[1].reads[..]), (&[0, 4][..], &[0, 1][..]));
+}
+
+#[test]
+fn a_column_that_is_passed_on_keeps_its_type_and_views_are_plain_in_others() {
+    let texts = ["a", "a text that no view holds inline"];
+    let views: ArrayRef = Arc::new(StringViewArray::from_iter_values(texts));
+    let bytes: ArrayRef = Arc::new(BinaryViewArray::from_iter_values(texts));
+    let table = || RecordBatch::try_from_iter([("v", views.clone()), ("b", bytes.clone())]).unwrap();
+    for (statement, due) in [
+        ("SELECT * FROM t", [DataType::Utf8View, DataType::BinaryView]),
+        ("SELECT v, b FROM t WHERE v <> 'b'", [DataType::Utf8View, DataType::BinaryView]),
+        ("SELECT v, b FROM t ORDER BY v", [DataType::Utf8, DataType::Binary]),
+        ("SELECT concat(v, 'x') AS v, b FROM t", [DataType::Utf8, DataType::BinaryView]),
+    ] {
+        let case = Case::new(statement, &[("t", table())]);
+        let types: Vec<DataType> = case.schema.fields().iter().map(|field| field.data_type().clone()).collect();
+        assert_eq!(types, due, "{statement}");
+        let answer = case.answer(&Way::by(2)).unwrap();
+        // Columns that are passed on do not go through the query.
+        let is_described = |field: &Arc<Field>| case.schema.fields().iter().any(|other| other == field);
+        assert!(answer.num_rows() == 2 && answer.schema().fields().iter().all(is_described), "{statement}");
+    }
 }

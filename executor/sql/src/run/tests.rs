@@ -54,7 +54,7 @@ pub(super) struct Case {
     query: Query,
     tables: Vec<RecordBatch>,
     pub(super) shape: Shape,
-    schema: SchemaRef,
+    pub(super) schema: SchemaRef,
     partial: Option<SchemaRef>,
     /// Rows that were given to all invocations.
     given: AtomicUsize,

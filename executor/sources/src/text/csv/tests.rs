@@ -41,7 +41,7 @@ fn a_file_without_records_has_no_rows() {
 #[test]
 fn headers_that_do_not_fit_are_errors() {
     let error = |text: &str| read(text).unwrap_err().to_string();
-    assert!(error("id,title\n").contains("no column `name`; the file has `id`, `title`"));
+    assert!(error("id,title\n").contains("no column `name`; its columns are `id`, `title`"));
     assert!(error("id,name,id\n").contains("`id` occurs more than once"));
     assert_eq!(rows("x,id,name,x\n1,2,3,4\n"), ["2|3"], "a repeated name that nobody asked for");
 }
