@@ -18,7 +18,8 @@ const SIGN: u8 = 125;
 ///
 /// - the right side of `IS [NOT] DISTINCT FROM` would go on over `AND` and `OR`;
 /// - a sign would bind less than `^`: `-a ^ 2` would be `-(a ^ 2)`;
-/// - `~`, `~~` and the like would bind as `=` does: `p = a ~ b` would be `(p = a) ~ b`. They bind as `LIKE` does.
+/// - `~`, `~~` and the like would bind as `=` does: `p = a ~ b` would be `(p = a) ~ b`. They bind as `LIKE` does;
+/// - a sign, and the begin of a comment, would be parts of the operator before it: `a>-1`, `a>/* least */b`.
 #[derive(Debug)]
 struct Postgres(PostgreSqlDialect);
 
@@ -34,6 +35,12 @@ macro_rules! as_postgres {
 impl Dialect for Postgres {
     fn dialect(&self) -> TypeId {
         self.0.dialect()
+    }
+
+    /// Operators that end in a sign, or have `/` or `*` after their first character, are none that the engine has, or the tokenizer
+    /// knows them by name.
+    fn is_custom_operator_part(&self, ch: char) -> bool {
+        !matches!(ch, '+' | '-' | '*' | '/') && self.0.is_custom_operator_part(ch)
     }
 
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
@@ -78,7 +85,6 @@ impl Dialect for Postgres {
         is_identifier_start(ch: char) -> bool;
         is_identifier_part(ch: char) -> bool;
         is_reserved_for_identifier(keyword: Keyword) -> bool;
-        is_custom_operator_part(ch: char) -> bool;
         prec_value(precedence: Precedence) -> u8;
         supports_unicode_string_literal() -> bool;
         supports_filter_during_aggregation() -> bool;
@@ -201,6 +207,30 @@ mod tests {
             ("t + i AT TIME ZONE 'a' || 'b'", "((t + (i AT 'a')) || 'b')"),
         ] {
             assert_eq!(grouped(&parsed(text, DIALECT)), is, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sign_or_a_comment_ends_an_operator() {
+        let operators = [
+            "=", "<>", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "&", "|", "||", "<<", ">>", "^", "~", "~*",
+            "!~", "->", "->>", "&&", "@>", "<@",
+        ];
+        for operator in operators {
+            let expected = grouped(&parsed(&format!("a {operator} - 1"), DIALECT));
+            // Two minuses begin a comment, in PostgreSQL too.
+            if operator != "-" {
+                assert_eq!(grouped(&parsed(&format!("a{operator}-1"), DIALECT)), expected, "{operator}");
+                assert_eq!(parsed(&format!("a{operator}--b\n1"), DIALECT), parsed(&format!("a {operator} 1"), DIALECT));
+            }
+            assert_eq!(parsed(&format!("a{operator}+b"), DIALECT), parsed(&format!("a {operator} +b"), DIALECT));
+            // `|/` is a square root.
+            if !operator.ends_with('|') {
+                assert_eq!(
+                    parsed(&format!("a{operator}/* b */1"), DIALECT),
+                    parsed(&format!("a {operator} 1"), DIALECT)
+                );
+            }
         }
     }
 
