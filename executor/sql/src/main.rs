@@ -6,6 +6,7 @@
 //! - `statement`: a statement's text, and its normal form; `dialect`: how operators bind in it;
 //! - `time_windows`: `TUMBLE`, `HOP` and `SESSION`, as queries;
 //! - `offered`: what is refused of SQL, and what is written otherwise;
+//! - `patterns`: those of `LIKE` and `SIMILAR TO`;
 //! - `planning`: from a statement to an optimised plan, and `problems` with their places;
 //! - `functions`: what is known of the engine's functions;
 //! - `shaped`: from a query to its plan and its shape;
@@ -28,6 +29,7 @@ mod extremes;
 mod functions;
 mod memory;
 mod offered;
+mod patterns;
 mod planning;
 mod problems;
 mod rules;

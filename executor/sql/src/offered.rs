@@ -10,9 +10,10 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use crate::patterns;
 use crate::problems::wrong;
 
-/// Checks a statement, and rewrites `= ANY` and `<> ALL`.
+/// Checks a statement, and rewrites `= ANY`, `<> ALL`, and patterns.
 ///
 /// # Errors
 /// That something is not offered, with its place and what to write instead.
@@ -38,7 +39,7 @@ impl VisitorMut for Offered {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
-        flow(check_chain(expr).and_then(|()| rewrite_quantified(expr)))
+        flow(check_chain(expr).and_then(|()| rewrite_quantified(expr)).and_then(|()| patterns::rewrite(expr)))
     }
 }
 
