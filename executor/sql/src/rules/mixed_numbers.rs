@@ -18,6 +18,9 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
+use super::decimals::rounded;
+use super::written_numbers::with_decimals;
+
 /// Functions whose arguments get one type.
 const OF_ONE_TYPE: [&str; 7] = ["coalesce", "nvl", "nvl2", "nullif", "greatest", "least", "make_array"];
 
@@ -46,7 +49,12 @@ fn coerced(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let names = NamePreserver::new(&node);
     node.map_expressions(|expr| {
         let name = names.save(&expr);
-        let expr = expr.transform_up(|expr| with_floats(expr, &schema)?.transform_data(|expr| engine.f_up(expr)))?;
+        let expr = expr.transform_up(|expr| {
+            with_decimals(expr, &schema)?
+                .transform_data(|expr| with_floats(expr, &schema))?
+                .transform_data(|expr| engine.f_up(expr))?
+                .transform_data(|expr| rounded(expr, &schema))
+        })?;
         Ok(expr.update_data(|expr| name.restore(expr)))
     })?
     .map_data(|node| match node {
@@ -87,7 +95,7 @@ fn changed<T>(is_changed: bool, data: T) -> Transformed<T> {
     if is_changed { Transformed::yes(data) } else { Transformed::no(data) }
 }
 
-fn compares(op: Operator) -> bool {
+pub(super) fn compares(op: Operator) -> bool {
     use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
     matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
 }

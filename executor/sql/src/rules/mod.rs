@@ -3,6 +3,7 @@
 
 mod casts;
 mod checked;
+mod decimals;
 mod expressions;
 mod kept_builds;
 mod limits;
@@ -11,6 +12,7 @@ mod nans;
 mod sorted_joins;
 mod three_values;
 mod ties;
+mod written_numbers;
 mod zeros;
 
 pub(crate) use casts::ROUNDED_CASTS;
