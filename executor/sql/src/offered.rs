@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use crate::literals;
 use crate::patterns;
 use crate::problems::wrong;
 
@@ -39,6 +40,7 @@ impl VisitorMut for Offered {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        literals::rewrite(expr);
         flow(check_chain(expr).and_then(|()| rewrite_quantified(expr)).and_then(|()| patterns::rewrite(expr)))
     }
 }
