@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::ast::{Expr, UnaryOperator};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -68,6 +68,12 @@ impl Dialect for Postgres {
     }
 
     fn parse_infix(&self, parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+        if parser.parse_keywords(&[Keyword::BETWEEN, Keyword::SYMMETRIC]) {
+            return Some(symmetric(parser, left, false));
+        }
+        if parser.parse_keywords(&[Keyword::NOT, Keyword::BETWEEN, Keyword::SYMMETRIC]) {
+            return Some(symmetric(parser, left, true));
+        }
         let of: fn(Box<Expr>, Box<Expr>) -> Expr =
             if parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
                 Expr::IsDistinctFrom
@@ -77,6 +83,11 @@ impl Dialect for Postgres {
                 return self.0.parse_infix(parser, left, precedence);
             };
         Some(parser.parse_subexpr(precedence).map(|right| of(Box::new(left.clone()), Box::new(right))))
+    }
+
+    /// `* EXCLUDE (a)`, as DuckDB has it: PostgreSQL has no words for it.
+    fn supports_select_wildcard_exclude(&self) -> bool {
+        true
     }
 
     as_postgres! {
@@ -117,6 +128,23 @@ impl Dialect for Postgres {
         supports_xml_expressions() -> bool;
         supports_comment_optimizer_hint() -> bool;
     }
+}
+
+/// `a BETWEEN SYMMETRIC b AND c`: the parser has `BETWEEN` alone, which is asked both ways.
+fn symmetric(parser: &mut Parser, of: &Expr, negated: bool) -> Result<Expr, ParserError> {
+    let precedence = DIALECT.prec_value(Precedence::Between);
+    let one = parser.parse_subexpr(precedence)?;
+    parser.expect_keyword(Keyword::AND)?;
+    let other = parser.parse_subexpr(precedence)?;
+    let between = |low: &Expr, high: &Expr| Expr::Between {
+        expr: Box::new(of.clone()),
+        negated,
+        low: Box::new(low.clone()),
+        high: Box::new(high.clone()),
+    };
+    let op = if negated { BinaryOperator::And } else { BinaryOperator::Or };
+    let (left, right) = (Box::new(between(&one, &other)), Box::new(between(&other, &one)));
+    Ok(Expr::Nested(Box::new(Expr::BinaryOp { left, op, right })))
 }
 
 #[cfg(test)]
@@ -197,6 +225,7 @@ mod tests {
             ("p = a SIMILAR TO b", "(p = (a LIKE b))"),
             ("p = a IN (1)", "(p = (a IN 1))"),
             ("p = a BETWEEN 1 AND 2", "(p = (a .. 1 .. 2))"),
+            ("a BETWEEN SYMMETRIC 2 AND 1 AND b", "(((a .. 2 .. 1) OR (a .. 1 .. 2)) AND b)"),
             ("a BETWEEN 1 AND 2 AND b", "((a .. 1 .. 2) AND b)"),
             ("a + b BETWEEN c + 1 AND d + 1 OR e", "(((a + b) .. (c + 1) .. (d + 1)) OR e)"),
             ("a | b + 1", "(a | (b + 1))"),

@@ -7,6 +7,7 @@
 //! - `time_windows`: `TUMBLE`, `HOP` and `SESSION`, as queries;
 //! - `offered`: what is refused of SQL, and what is written otherwise;
 //! - `literals`: which numbers of a statement are floats; `patterns`: those of `LIKE` and `SIMILAR TO`;
+//! - `synonyms`: what other words say;
 //! - `planning`: from a statement to an optimised plan, and `problems` with their places;
 //! - `functions`: what is known of the engine's functions;
 //! - `shaped`: from a query to its plan and its shape;
@@ -44,6 +45,7 @@ mod shaped;
 mod stack;
 mod statement;
 mod sums;
+mod synonyms;
 mod table;
 mod time_windows;
 

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use arrow_array::Array;
 use arrow_schema::{DataType, Field, FieldRef};
-use datafusion::common::Result;
+use datafusion::common::{Result, exec_err};
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
@@ -42,7 +43,8 @@ pub(crate) fn functions(engine: &dyn FunctionRegistry) -> Result<Vec<ScalarUDF>>
         let signature = Signature::user_defined(inner.signature().volatility);
         Ok(ScalarUDF::from(Mended { name, aliases: named.aliases().to_vec(), inner, signature }))
     });
-    mended.collect()
+    let signum = engine.udf("signum")?;
+    mended.chain([Ok(ScalarUDF::clone(&signum).with_aliases(["sign"]))]).collect()
 }
 
 /// A function of the engine by a name that may be another's.
@@ -85,6 +87,9 @@ impl ScalarUDFImpl for Mended {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if self.name.starts_with("array_remove") {
+            check_removed(&args)?;
+        }
         let to = args.return_field.data_type().clone();
         let scalars = args.args.iter().map(|value| match value {
             ColumnarValue::Scalar(value) => Some(value),
@@ -102,6 +107,17 @@ impl Mended {
     /// The type of what is given, where the engine gives a type.
     fn given(&self, data_type: &DataType) -> DataType {
         if COUNTS.contains(&self.name) { signed(data_type) } else { data_type.clone() }
+    }
+}
+
+/// The engine makes a null of a list from which nulls are to be removed.
+fn check_removed(args: &ScalarFunctionArgs) -> Result<()> {
+    let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+    match arrays.as_slice() {
+        [lists, removed, ..] if (0..lists.len()).any(|row| lists.is_valid(row) && removed.is_null(row)) => {
+            exec_err!("`array_remove` does not find NULL; put another value in its place before, with `array_replace`")
+        }
+        _ => Ok(()),
     }
 }
 
