@@ -36,7 +36,8 @@ pub(crate) fn rewrite(expr: &mut Expr) -> Result<()> {
         Expr::SimilarTo { pattern, escape_char, .. } => {
             let escape = escape_of(escape_char.take().as_ref())?;
             let Some(written) = text_of(pattern) else {
-                let message = "`SIMILAR TO` takes a pattern that the statement has as text; `~` takes a regular expression that is computed";
+                let message =
+                    "`SIMILAR TO` takes a pattern that the statement has as text; use `~` with a regular expression";
                 return Err(wrong(message.to_owned(), span));
             };
             match similar(written, escape) {

@@ -14,8 +14,8 @@ use flowc_sql_process::query::{CATALOG, SCHEMA};
 
 use crate::memory::QueryMemory;
 use crate::rules::{
-    CHECKED_ARITHMETIC, EXACT_FLOATS, MixedNumbers, ONE_NAN, ONE_ZERO, OrderedLimits, ROUNDED_CASTS, ThreeValues,
-    TieBreakers,
+    CHECKED_ARITHMETIC, DISTINCT_ORDERS, EXACT_FLOATS, MixedNumbers, ONE_NAN, ONE_ZERO, OrderedLimits, ROUNDED_CASTS,
+    ThreeValues, TieBreakers,
 };
 use crate::{extremes, scalars, sums};
 
@@ -55,6 +55,7 @@ pub(crate) fn session(room: &Room) -> Result<SessionContext> {
         .with_analyzer_rule(Arc::new(ONE_ZERO))
         .with_analyzer_rule(Arc::new(ROUNDED_CASTS))
         .with_analyzer_rule(Arc::new(EXACT_FLOATS))
+        .with_analyzer_rule(Arc::new(DISTINCT_ORDERS))
         .with_analyzer_rule(Arc::new(CHECKED_ARITHMETIC))
         .with_analyzer_rule(Arc::new(OrderedLimits))
         .with_physical_optimizer_rule(Arc::new(TieBreakers))

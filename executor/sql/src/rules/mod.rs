@@ -4,6 +4,7 @@
 mod casts;
 mod checked;
 mod decimals;
+mod distinct_orders;
 mod expressions;
 mod floats;
 mod kept_builds;
@@ -18,6 +19,7 @@ mod zeros;
 
 pub(crate) use casts::ROUNDED_CASTS;
 pub(crate) use checked::CHECKED_ARITHMETIC;
+pub(crate) use distinct_orders::DISTINCT_ORDERS;
 pub(crate) use floats::EXACT_FLOATS;
 pub(crate) use kept_builds::{Drives, over_builds};
 pub(crate) use limits::{OrderedLimits, has_own_order, is_ordered};
