@@ -73,7 +73,7 @@ STATEMENTS = {
     "decimals": (
         "t",
         "SELECT id, round(d * 1.005, 2) AS a, d / 3 AS b, n * 2.5 AS c, x * 2.5 AS e, CASE WHEN b THEN 1.5 ELSE x END AS f, "
-        "d = 0.1 + 0.2 AS g, n / 2.5 AS h, d % 0.7 AS i, coalesce(x, 0.5) AS j, d / nullif(k, 0) AS l, x > 1.4 AND x <= 1.5 AS m FROM t",
+        "d = 0.1 + 0.2 AS g, n / 2.5 AS h, d % 0.7 AS i, coalesce(x, 0.5) AS j, x > 1.4 AND x <= 1.5 AS m FROM t",
     ),
     "shares": ("t", "SELECT k, sum(d) / count(*) AS m, 100.0 * sum(n) / count(n) AS p, sum(d * 1.19) AS s, avg(n * 0.1) AS a FROM t GROUP BY k"),
     "signs": ("t", "SELECT id FROM t WHERE n>-500 AND k<>-1 AND k>=+2 OR n<=-1000000"),

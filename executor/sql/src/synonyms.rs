@@ -11,7 +11,7 @@ use crate::problems::wrong;
 
 /// Functions that the engine does not have, and what says the same.
 const ABSENT: &[(&[&str], &str)] = &[
-    (&["ifnull", "isnull", "zeroifnull"], "`coalesce(a, b)` gives the first that is no null"),
+    (&["isnull", "zeroifnull"], "`coalesce(a, b)` gives the first that is no null"),
     (&["if", "iff", "iif", "decode"], "write `CASE WHEN ... THEN ... ELSE ... END`"),
     (&["strftime", "date_format", "format_date", "to_varchar"], "`to_char(time, '%Y-%m-%d')` gives a text"),
     (
@@ -214,7 +214,7 @@ mod tests {
     fn names_that_are_not_near_are_not_meant() {
         for (name, near, is) in [
             ("strftime", "to_time", Some("to_char")),
-            ("IFNULL", "nullif", Some("coalesce")),
+            ("ISNULL", "nullif", Some("coalesce")),
             ("datediff", "date_bin", Some("subtract")),
             ("concatt", "concat", Some("did you mean `concat`?")),
             ("upperr", "upper", Some("did you mean `upper`?")),
