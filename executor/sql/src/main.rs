@@ -7,7 +7,7 @@
 //! - `time_windows`: `TUMBLE`, `HOP` and `SESSION`, as queries;
 //! - `offered`: what is refused of SQL, and what is written otherwise;
 //! - `literals`: which numbers of a statement are floats; `patterns`: those of `LIKE` and `SIMILAR TO`;
-//! - `synonyms`: what other words say;
+//! - `synonyms`: what other words say; `absent`: functions that there are none of;
 //! - `planning`: from a statement to an optimised plan, and `problems` with their places;
 //! - `functions`: what is known of the engine's functions;
 //! - `shaped`: from a query to its plan and its shape;
@@ -20,6 +20,7 @@
 //! - `memory`: what rows and the engine may take, and what they were refused.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod absent;
 // The sums of SQL stages are those of the standard stage `aggregate`.
 #[path = "../../../stdlib-stages/aggregate/src/big.rs"]
 #[allow(dead_code, reason = "decimals have scales of their own there")]

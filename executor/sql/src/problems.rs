@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::tokenizer;
 use flowc_planner::catalogue::Problem;
 use flowc_planner::{statement_path, suggest};
 
-use crate::synonyms;
+use crate::absent;
 
 /// All that an error says is wrong with a statement.
 pub(crate) fn problems(error: &DataFusionError, statement: &str, tables: &[String]) -> Vec<Problem> {
@@ -113,7 +113,7 @@ fn words(error: &DataFusionError, tables: &[String]) -> (String, Option<String>)
     if let Some(name) = message.strip_prefix("Invalid function '") {
         let name = name.trim_end_matches(['.', '\'']);
         let near = hint.as_deref().and_then(|hint| hint.strip_prefix("Did you mean '")?.strip_suffix("'?"));
-        return (format!("there is no function `{name}`"), synonyms::instead(name, near));
+        return (format!("there is no function `{name}`"), absent::instead(name, near));
     }
     // With help comes a message that is for people.
     let for_people = error.diagnostic().filter(|diagnostic| !diagnostic.helps.is_empty());

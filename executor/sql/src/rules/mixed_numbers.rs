@@ -19,6 +19,7 @@ use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
 use super::decimals::rounded;
+use super::expressions::compares;
 use super::written_numbers::with_decimals;
 
 /// Functions whose arguments get one type.
@@ -97,11 +98,6 @@ fn with_floats(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 
 fn changed<T>(is_changed: bool, data: T) -> Transformed<T> {
     if is_changed { Transformed::yes(data) } else { Transformed::no(data) }
-}
-
-pub(super) fn compares(op: Operator) -> bool {
-    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
-    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
 }
 
 fn computes(op: Operator) -> bool {

@@ -7,7 +7,7 @@ use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::{Case, InList};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, ExprSchemable, lit};
 
-use super::mixed_numbers::compares;
+use super::expressions::compares;
 
 /// Makes decimals of the texts in an expression that compares them with decimals.
 ///
