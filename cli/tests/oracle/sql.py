@@ -96,6 +96,15 @@ STATEMENTS = {
         "SELECT id, CAST(x AS BIGINT) AS a, CAST(d AS INTEGER) AS b, CAST(x * 0 + n / 2.0 AS BIGINT) AS e "
         "FROM t WHERE CAST(d / 1000000 AS INTEGER) IN (-5, 0, 3) OR CAST(n / 100000.0 AS INTEGER) = 2",
     ),
+    "decimals": (
+        "t",
+        "SELECT id, round(d * 1.005, 2) AS a, d / 3 AS b, n * 2.5 AS c, x * 2.5 AS e, CASE WHEN b THEN 1.5 ELSE x END AS f, "
+        "d = 0.1 + 0.2 AS g, n / 2.5 AS h, d % 0.7 AS i, coalesce(x, 0.5) AS j, x > 1.4 AND x <= 1.5 AS m FROM t",
+    ),
+    "shares": ("t", "SELECT k, sum(d) / count(*) AS m, 100.0 * sum(n) / count(n) AS p, sum(d * 1.19) AS s, avg(n * 0.1) AS a FROM t GROUP BY k"),
+    "signs": ("t", "SELECT id FROM t WHERE n>-500 AND k<>-1 AND k>=+2 OR n<=-1000000"),
+    "patterns": ("t", "SELECT id, g SIMILAR TO 'ab?' AS s, g LIKE 'a!b' ESCAPE '!' AS e, k BETWEEN SYMMETRIC 5 AND 2 AS b FROM t", "SELECT id, g SIMILAR TO 'ab?' AS s, g LIKE 'a!b' ESCAPE '!' AS e, k BETWEEN 2 AND 5 AS b FROM t"),
+    "excluded": ("u", "SELECT * EXCLUDE (label) FROM u"),
     "ranges": ("t", "SELECT id FROM t WHERE k BETWEEN 2 AND 5 AND g IN ('a', 'ab') AND day >= DATE '2020-01-20'"),
     "nested": ("t", "SELECT y + 1 AS z, id FROM (SELECT id, n + k AS y FROM t WHERE k > 1) AS s WHERE y % 2 = 0"),
     "counted": ("t", "SELECT count(*) AS c, count(x) AS cx, count(DISTINCT g) AS cg, min(n) AS lo, max(n) AS hi FROM t"),

@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::ast::{Expr, UnaryOperator};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -18,7 +18,8 @@ const SIGN: u8 = 125;
 ///
 /// - the right side of `IS [NOT] DISTINCT FROM` would go on over `AND` and `OR`;
 /// - a sign would bind less than `^`: `-a ^ 2` would be `-(a ^ 2)`;
-/// - `~`, `~~` and the like would bind as `=` does: `p = a ~ b` would be `(p = a) ~ b`. They bind as `LIKE` does.
+/// - `~`, `~~` and the like would bind as `=` does: `p = a ~ b` would be `(p = a) ~ b`. They bind as `LIKE` does;
+/// - a sign, and the begin of a comment, would be parts of the operator before it: `a>-1`, `a>/* least */b`.
 #[derive(Debug)]
 struct Postgres(PostgreSqlDialect);
 
@@ -34,6 +35,12 @@ macro_rules! as_postgres {
 impl Dialect for Postgres {
     fn dialect(&self) -> TypeId {
         self.0.dialect()
+    }
+
+    /// Operators that end in a sign, or have `/` or `*` after their first character, are none that the engine has, or the tokenizer
+    /// knows them by name.
+    fn is_custom_operator_part(&self, ch: char) -> bool {
+        !matches!(ch, '+' | '-' | '*' | '/') && self.0.is_custom_operator_part(ch)
     }
 
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
@@ -61,6 +68,12 @@ impl Dialect for Postgres {
     }
 
     fn parse_infix(&self, parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+        if parser.parse_keywords(&[Keyword::BETWEEN, Keyword::SYMMETRIC]) {
+            return Some(symmetric(parser, left, false));
+        }
+        if parser.parse_keywords(&[Keyword::NOT, Keyword::BETWEEN, Keyword::SYMMETRIC]) {
+            return Some(symmetric(parser, left, true));
+        }
         let of: fn(Box<Expr>, Box<Expr>) -> Expr =
             if parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
                 Expr::IsDistinctFrom
@@ -72,13 +85,17 @@ impl Dialect for Postgres {
         Some(parser.parse_subexpr(precedence).map(|right| of(Box::new(left.clone()), Box::new(right))))
     }
 
+    /// `* EXCLUDE (a)`, as DuckDB has it: PostgreSQL has no words for it.
+    fn supports_select_wildcard_exclude(&self) -> bool {
+        true
+    }
+
     as_postgres! {
         identifier_quote_style(identifier: &str) -> Option<char>;
         is_delimited_identifier_start(ch: char) -> bool;
         is_identifier_start(ch: char) -> bool;
         is_identifier_part(ch: char) -> bool;
         is_reserved_for_identifier(keyword: Keyword) -> bool;
-        is_custom_operator_part(ch: char) -> bool;
         prec_value(precedence: Precedence) -> u8;
         supports_unicode_string_literal() -> bool;
         supports_filter_during_aggregation() -> bool;
@@ -111,6 +128,23 @@ impl Dialect for Postgres {
         supports_xml_expressions() -> bool;
         supports_comment_optimizer_hint() -> bool;
     }
+}
+
+/// `a BETWEEN SYMMETRIC b AND c`: the parser has `BETWEEN` alone, which is asked both ways.
+fn symmetric(parser: &mut Parser, of: &Expr, negated: bool) -> Result<Expr, ParserError> {
+    let precedence = DIALECT.prec_value(Precedence::Between);
+    let one = parser.parse_subexpr(precedence)?;
+    parser.expect_keyword(Keyword::AND)?;
+    let other = parser.parse_subexpr(precedence)?;
+    let between = |low: &Expr, high: &Expr| Expr::Between {
+        expr: Box::new(of.clone()),
+        negated,
+        low: Box::new(low.clone()),
+        high: Box::new(high.clone()),
+    };
+    let op = if negated { BinaryOperator::And } else { BinaryOperator::Or };
+    let (left, right) = (Box::new(between(&one, &other)), Box::new(between(&other, &one)));
+    Ok(Expr::Nested(Box::new(Expr::BinaryOp { left, op, right })))
 }
 
 #[cfg(test)]
@@ -191,6 +225,7 @@ mod tests {
             ("p = a SIMILAR TO b", "(p = (a LIKE b))"),
             ("p = a IN (1)", "(p = (a IN 1))"),
             ("p = a BETWEEN 1 AND 2", "(p = (a .. 1 .. 2))"),
+            ("a BETWEEN SYMMETRIC 2 AND 1 AND b", "(((a .. 2 .. 1) OR (a .. 1 .. 2)) AND b)"),
             ("a BETWEEN 1 AND 2 AND b", "((a .. 1 .. 2) AND b)"),
             ("a + b BETWEEN c + 1 AND d + 1 OR e", "(((a + b) .. (c + 1) .. (d + 1)) OR e)"),
             ("a | b + 1", "(a | (b + 1))"),
@@ -201,6 +236,30 @@ mod tests {
             ("t + i AT TIME ZONE 'a' || 'b'", "((t + (i AT 'a')) || 'b')"),
         ] {
             assert_eq!(grouped(&parsed(text, DIALECT)), is, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sign_or_a_comment_ends_an_operator() {
+        let operators = [
+            "=", "<>", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "&", "|", "||", "<<", ">>", "^", "~", "~*",
+            "!~", "->", "->>", "&&", "@>", "<@",
+        ];
+        for operator in operators {
+            let expected = grouped(&parsed(&format!("a {operator} - 1"), DIALECT));
+            // Two minuses begin a comment, in PostgreSQL too.
+            if operator != "-" {
+                assert_eq!(grouped(&parsed(&format!("a{operator}-1"), DIALECT)), expected, "{operator}");
+                assert_eq!(parsed(&format!("a{operator}--b\n1"), DIALECT), parsed(&format!("a {operator} 1"), DIALECT));
+            }
+            assert_eq!(parsed(&format!("a{operator}+b"), DIALECT), parsed(&format!("a {operator} +b"), DIALECT));
+            // `|/` is a square root.
+            if !operator.ends_with('|') {
+                assert_eq!(
+                    parsed(&format!("a{operator}/* b */1"), DIALECT),
+                    parsed(&format!("a {operator} 1"), DIALECT)
+                );
+            }
         }
     }
 

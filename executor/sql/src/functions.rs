@@ -170,7 +170,7 @@ fn volatile(name: &str) -> DataFusionError {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use crate::session::{Room, session};
@@ -182,6 +182,43 @@ mod tests {
         let known: BTreeSet<&str> = functions.values().map(|function| function.name()).collect();
         let listed: Vec<&str> = AGGREGATES.iter().map(|(name, _)| *name).collect();
         assert_eq!(listed, known.into_iter().collect::<Vec<_>>());
+    }
+
+    /// Names of functions with their other names, one a line, in order.
+    fn listed<'f>(functions: impl Iterator<Item = (&'f str, &'f [String])>) -> String {
+        let names: BTreeMap<&str, BTreeSet<&str>> =
+            functions.map(|(name, aliases)| (name, aliases.iter().map(String::as_str).collect())).collect();
+        let lines = names.into_iter().map(|(name, aliases)| {
+            let aliases: Vec<String> = aliases.into_iter().map(|alias| format!("`{alias}`")).collect();
+            format!("| `{name}` | {} |\n", aliases.join(", "))
+        });
+        format!("| | also |\n|---|---|\n{}", lines.collect::<String>())
+    }
+
+    fn page() -> String {
+        let state = session(&Room::default()).unwrap().state();
+        let is_offered = |name: &str| Aggregate::named(name).check(name).is_ok();
+        let scalars = state.scalar_functions().values();
+        let scalars = scalars.filter(|function| function.signature().volatility == Volatility::Immutable);
+        let aggregates = state.aggregate_functions().values().filter(|function| is_offered(function.name()));
+        let windows = state.window_functions().values();
+        format!(
+            "# Functions of SQL\n\nMade from the code; a test keeps it so. What they give is told in [Stages in SQL](sql.md), where it is not that of PostgreSQL.\n\n\
+             ## Of the values of a row\n\n{}\n## Of the rows of a group\n\nEach of them is a function of windows, too.\n\n{}\n## Of windows\n\n{}",
+            listed(scalars.map(|function| (function.name(), function.aliases()))),
+            listed(aggregates.map(|function| (function.name(), function.aliases()))),
+            listed(windows.map(|function| (function.name(), function.aliases()))),
+        )
+    }
+
+    #[test]
+    fn the_page_of_functions_is_up_to_date() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sql-functions.md");
+        if std::env::var_os("FLOWC_BLESS").is_some() {
+            std::fs::write(&path, page()).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == page(), "docs/sql-functions.md is out of date: run this test with FLOWC_BLESS=1");
     }
 
     #[test]

@@ -6,17 +6,21 @@
 //! - `statement`: a statement's text, and its normal form; `dialect`: how operators bind in it;
 //! - `time_windows`: `TUMBLE`, `HOP` and `SESSION`, as queries;
 //! - `offered`: what is refused of SQL, and what is written otherwise;
+//! - `literals`: which numbers of a statement are floats; `patterns`: those of `LIKE` and `SIMILAR TO`;
+//! - `synonyms`: what other words say; `absent`: functions that there are none of;
 //! - `planning`: from a statement to an optimised plan, and `problems` with their places;
 //! - `functions`: what is known of the engine's functions;
 //! - `shaped`: from a query to its plan and its shape;
 //! - `shape`: what a plan needs of its inputs before it can answer: a row, rows of one key, or all;
 //! - `rules`: what is added to the engine's own rules;
 //! - `sums`: sums and what is made of them, without rounding;
+//! - `scalars`: functions of lists in the place of the engine's;
 //! - `extremes`: the least and the greatest of floats;
 //! - `table`: the rows of an input;
 //! - `memory`: what rows and the engine may take, and what they were refused.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod absent;
 // The sums of SQL stages are those of the standard stage `aggregate`.
 #[path = "../../../stdlib-stages/aggregate/src/big.rs"]
 #[allow(dead_code, reason = "decimals have scales of their own there")]
@@ -26,12 +30,15 @@ mod dialect;
 mod exact;
 mod extremes;
 mod functions;
+mod literals;
 mod memory;
 mod offered;
+mod patterns;
 mod planning;
 mod problems;
 mod rules;
 mod run;
+mod scalars;
 mod served;
 mod session;
 mod shape;
@@ -39,6 +46,7 @@ mod shaped;
 mod stack;
 mod statement;
 mod sums;
+mod synonyms;
 mod table;
 mod time_windows;
 

@@ -5,15 +5,19 @@ use std::ops::ControlFlow;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, Query, Select, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor, Value, VisitMut, VisitorMut,
+    Array, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
+    Ident, ObjectName, Query, Select, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor, Value, VisitMut,
+    VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use crate::literals;
+use crate::patterns;
 use crate::problems::wrong;
 use crate::rules::AT_TIME_ZONE;
+use crate::synonyms;
 
-/// Checks a statement, and rewrites `= ANY` and `<> ALL`.
+/// Checks a statement, and rewrites `= ANY`, `<> ALL`, and patterns.
 ///
 /// # Errors
 /// That something is not offered, with its place and what to write instead.
@@ -40,7 +44,12 @@ impl VisitorMut for Offered {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
         rewrite_zone(expr);
-        flow(check_chain(expr).and_then(|()| rewrite_quantified(expr)))
+        literals::rewrite(expr);
+        let rewritten = check_chain(expr)
+            .and_then(|()| rewrite_quantified(expr))
+            .and_then(|()| patterns::rewrite(expr))
+            .and_then(|()| synonyms::rewrite(expr));
+        flow(rewritten)
     }
 }
 
@@ -224,17 +233,24 @@ fn rewrite_quantified(expr: &mut Expr) -> Result<()> {
         Expr::AllOp { left, compare_op, right } => (left, compare_op, right, false),
         _ => return Ok(()),
     };
-    let Expr::Subquery(subquery) = &**right else { return Ok(()) };
     let negated = match (&*op, is_any) {
-        (BinaryOperator::Eq, true) => false,
-        (BinaryOperator::NotEq, false) => true,
-        (op, _) => {
-            let quantifier = if is_any { "ANY" } else { "ALL" };
-            let message = format!(
-                "`{op} {quantifier} (SELECT ...)` is not offered; compare with one value, `{op} (SELECT max(...) ...)` or `min`, or use `EXISTS`"
-            );
-            return Err(wrong(message, left.span()));
-        }
+        (BinaryOperator::Eq, true) => Some(false),
+        (BinaryOperator::NotEq, false) => Some(true),
+        _ => None,
+    };
+    if let (Expr::Array(Array { elem, named: _ }), Some(negated)) = (&**right, negated)
+        && !elem.is_empty()
+    {
+        *expr = Expr::InList { expr: left.clone(), list: elem.clone(), negated };
+        return Ok(());
+    }
+    let Expr::Subquery(subquery) = &**right else { return Ok(()) };
+    let Some(negated) = negated else {
+        let quantifier = if is_any { "ANY" } else { "ALL" };
+        let message = format!(
+            "`{op} {quantifier} (SELECT ...)` is not offered; compare with one value, `{op} (SELECT max(...) ...)` or `min`, or use `EXISTS`"
+        );
+        return Err(wrong(message, left.span()));
     };
     *expr = Expr::InSubquery { expr: left.clone(), subquery: subquery.clone(), negated };
     Ok(())
@@ -280,7 +296,9 @@ mod tests {
             ("a = ANY (SELECT b FROM u)", Some("a IN (SELECT b FROM u)")),
             ("a = SOME (SELECT b FROM u)", Some("a IN (SELECT b FROM u)")),
             ("a <> ALL (SELECT b FROM u)", Some("a NOT IN (SELECT b FROM u)")),
-            ("a = ANY (ARRAY[1, 2])", Some("a = ANY(ARRAY[1, 2])")),
+            ("a = ANY (ARRAY[1, 2])", Some("a IN (1, 2)")),
+            ("a <> ALL (ARRAY[1, b])", Some("a NOT IN (1, b)")),
+            ("a = ANY (b)", Some("a = ANY(b)")),
             ("a > ANY (SELECT b FROM u)", None),
             ("a = ALL (SELECT b FROM u)", None),
             ("a <> ANY (SELECT b FROM u)", None),

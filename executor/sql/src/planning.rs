@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::functions;
 use crate::offered;
 use crate::problems::{misplaced, problems};
+use crate::rules::decimal;
 use crate::session::{Room, session};
 use crate::stack::wait;
 use crate::statement;
@@ -69,7 +70,7 @@ fn parameters(config: &Value) -> ParamValues {
         Value::String(text) => ScalarValue::Utf8(Some(text.clone())),
         Value::Number(number) => match number.as_i64() {
             Some(number) => ScalarValue::Int64(Some(number)),
-            None => ScalarValue::Float64(number.as_f64()),
+            None => decimal(&number.to_string()).unwrap_or(ScalarValue::Float64(number.as_f64())),
         },
         Value::Null | Value::Array(_) | Value::Object(_) => ScalarValue::Null,
     };

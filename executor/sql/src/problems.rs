@@ -7,6 +7,8 @@ use datafusion::sql::sqlparser::tokenizer;
 use flowc_planner::catalogue::Problem;
 use flowc_planner::{statement_path, suggest};
 
+use crate::absent;
+
 /// All that an error says is wrong with a statement.
 pub(crate) fn problems(error: &DataFusionError, statement: &str, tables: &[String]) -> Vec<Problem> {
     match error {
@@ -52,6 +54,13 @@ pub(crate) fn together(problems: Vec<Problem>) -> Problem {
 
 fn problem(error: &DataFusionError, statement: &str, tables: &[String]) -> Problem {
     let (message, help) = words(error, tables);
+    let is_parsed = !matches!(error.find_root(), DataFusionError::SQL(..));
+    let help = help.or_else(|| match unquoted(statement, tables) {
+        Some(table) if !is_parsed => {
+            Some(format!("write \"{table}\" in double quotes: names without them are of letters, digits and `_`"))
+        }
+        _ => None,
+    });
     let place = match error.diagnostic().and_then(|diagnostic| diagnostic.span) {
         Some(span) => Some(bytes(statement, span)),
         None => match position(&message) {
@@ -84,7 +93,8 @@ fn words(error: &DataFusionError, tables: &[String]) -> (String, Option<String>)
     let said = PREFIXES.iter().fold(said.as_str(), |said, prefix| said.strip_prefix(prefix).unwrap_or(said));
     if let Some(name) = said.strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found")) {
         let name = name.rsplit('.').next().unwrap_or(name);
-        let help = suggest(name, tables.iter().map(String::as_str));
+        let known: Vec<&str> = tables.iter().map(String::as_str).collect();
+        let help = in_capitals(name, &known).or_else(|| suggest(name, known));
         return (format!("there is no table `{name}`: tables are the inputs of the stage, as `in` names them"), help);
     }
     if said.starts_with("Physical plan does not support logical expression InSubquery")
@@ -101,7 +111,9 @@ fn words(error: &DataFusionError, tables: &[String]) -> (String, Option<String>)
         None => (said, None),
     };
     if let Some(name) = message.strip_prefix("Invalid function '") {
-        return (format!("there is no function `{}`", name.trim_end_matches(['.', '\''])), hint.map(quoted));
+        let name = name.trim_end_matches(['.', '\'']);
+        let near = hint.as_deref().and_then(|hint| hint.strip_prefix("Did you mean '")?.strip_suffix("'?"));
+        return (format!("there is no function `{name}`"), absent::instead(name, near));
     }
     // With help comes a message that is for people.
     let for_people = error.diagnostic().filter(|diagnostic| !diagnostic.helps.is_empty());
@@ -115,6 +127,12 @@ fn words(error: &DataFusionError, tables: &[String]) -> (String, Option<String>)
 
 /// What a function itself says of its arguments.
 fn refused_argument(said: &str) -> Option<&str> {
+    // The engine takes some mistakes for its own.
+    if let Some((said, _)) =
+        said.split_once(", errors: ").filter(|(said, _)| said.contains("failed to match any signature"))
+    {
+        return Some(said.trim_start_matches("Internal error: ").trim_start_matches("Error during planning: "));
+    }
     let (_, said) = said.split_once("coercion failed with: Error during planning: ")?;
     Some(said.split_once(". No function matches").map_or(said, |(said, _)| said))
 }
@@ -152,13 +170,26 @@ fn missing_column(field: &Column, valid: &[Column]) -> (String, Option<String>) 
         Some(table) => format!("there is no column `{name}` in `{table}`"),
         None => format!("there is no column `{name}`"),
     };
-    let help = match known.iter().find(|other| other.eq_ignore_ascii_case(name)) {
-        Some(other) if other.chars().any(char::is_uppercase) => {
-            Some(format!("write \"{other}\" in double quotes: names without them are taken in lower case"))
-        }
-        _ => suggest(name, known),
-    };
+    let help = in_capitals(name, &known).or_else(|| suggest(name, known));
     (message, help)
+}
+
+/// A name that is known but for its capital letters.
+fn in_capitals(name: &str, known: &[&str]) -> Option<String> {
+    let meant = known.iter().find(|other| other.eq_ignore_ascii_case(name))?;
+    let has_capitals = meant.chars().any(char::is_uppercase);
+    has_capitals.then(|| format!("write \"{meant}\" in double quotes: names without them are taken in lower case"))
+}
+
+/// A table whose name is none without double quotes, and stands in a statement so.
+fn unquoted<'t>(statement: &str, tables: &'t [String]) -> Option<&'t str> {
+    let (statement, is_part) = (statement.to_lowercase(), |letter: char| letter.is_alphanumeric() || letter == '_');
+    let stands = |table: &&String| {
+        let table = table.to_lowercase();
+        let quotes = |at: usize| statement[..at].ends_with(['"', '\'']);
+        !table.chars().all(is_part) && statement.match_indices(&table).any(|(at, _)| !quotes(at))
+    };
+    tables.iter().find(stands).map(String::as_str)
 }
 
 /// The bytes of a span, which counts lines and characters from 1.

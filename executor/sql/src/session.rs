@@ -15,10 +15,10 @@ use flowc_sql_process::query::{CATALOG, SCHEMA};
 
 use crate::memory::QueryMemory;
 use crate::rules::{
-    CHECKED_ARITHMETIC, IntervalArithmetic, MixedNumbers, ONE_NAN, ONE_ZERO, OrderedLimits, ROUNDED_CASTS, TIME_CASTS,
-    ThreeValues, TieBreakers, at_time_zone,
+    CHECKED_ARITHMETIC, DISTINCT_ORDERS, EXACT_FLOATS, IntervalArithmetic, MixedNumbers, ONE_NAN, ONE_ZERO,
+    OrderedLimits, ROUNDED_CASTS, TIME_CASTS, ThreeValues, TieBreakers, at_time_zone,
 };
-use crate::{extremes, sums};
+use crate::{extremes, scalars, sums};
 
 /// The part of its memory that a sort keeps for merging what it has spilled.
 const MERGING: usize = 16;
@@ -56,6 +56,8 @@ pub(crate) fn session(room: &Room) -> Result<SessionContext> {
         .with_analyzer_rule(Arc::new(ONE_NAN))
         .with_analyzer_rule(Arc::new(ONE_ZERO))
         .with_analyzer_rule(Arc::new(ROUNDED_CASTS))
+        .with_analyzer_rule(Arc::new(EXACT_FLOATS))
+        .with_analyzer_rule(Arc::new(DISTINCT_ORDERS))
         .with_analyzer_rule(Arc::new(CHECKED_ARITHMETIC))
         .with_analyzer_rule(Arc::new(OrderedLimits))
         .with_physical_optimizer_rule(Arc::new(TieBreakers))
@@ -63,6 +65,8 @@ pub(crate) fn session(room: &Room) -> Result<SessionContext> {
     let mut context = SessionContext::new_with_state(state);
     context.register_expr_planner(Arc::new(IntervalArithmetic))?;
     context.register_udf(at_time_zone());
+    let mended = scalars::functions(&context.state())?;
+    mended.into_iter().for_each(|function| context.register_udf(function));
     sums::functions().into_iter().chain(extremes::functions()).for_each(|function| context.register_udaf(function));
     Ok(context)
 }
@@ -86,6 +90,7 @@ fn config(room: &Room) -> SessionConfig {
     let options = config.options_mut();
     options.sql_parser.dialect = Dialect::PostgreSQL;
     options.sql_parser.collect_spans = true;
+    options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.catalog.information_schema = false;
     CATALOG.clone_into(&mut options.catalog.default_catalog);

@@ -49,7 +49,7 @@ fn rewritten(plan: LogicalPlan, rewrite: Rewrite) -> Result<LogicalPlan> {
     rewritten.data.recompute_schema()
 }
 
-/// Whether an operator compares values.
+/// Whether an operator compares two values.
 pub(super) fn compares(op: Operator) -> bool {
     use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
     matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)

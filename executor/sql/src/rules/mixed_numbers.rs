@@ -17,7 +17,9 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter;
 
+use super::decimals::rounded;
 use super::expressions::{compares, constant};
+use super::written_numbers::with_decimals;
 use super::{intervals, times};
 
 /// Functions whose arguments get one type.
@@ -49,8 +51,10 @@ fn coerced(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     node.map_expressions(|expr| {
         let name = names.save(&expr);
         let expr = expr.transform_up(|expr| {
-            let expr = times::mended(expr, &schema)?.transform_data(|expr| with_floats(expr, &schema))?;
-            expr.transform_data(|expr| engine.f_up(expr))
+            let expr = times::mended(expr, &schema)?.transform_data(|expr| with_decimals(expr, &schema))?;
+            expr.transform_data(|expr| with_floats(expr, &schema))?
+                .transform_data(|expr| engine.f_up(expr))?
+                .transform_data(|expr| rounded(expr, &schema))
         })?;
         Ok(expr.update_data(|expr| name.restore(expr)))
     })?
@@ -73,6 +77,10 @@ fn with_floats(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             .update_data(|(left, right)| {
                 Expr::BinaryExpr(BinaryExpr { left: Box::new(left), op, right: Box::new(right) })
             }),
+        Expr::BinaryExpr(BinaryExpr { mut left, op, mut right }) if computes(op) => {
+            let is_changed = to_floats(&mut [&mut *left, &mut *right], schema)?;
+            changed(is_changed, Expr::BinaryExpr(BinaryExpr { left, op, right }))
+        }
         Expr::Between(Between { mut expr, negated, mut low, mut high }) => {
             let is_changed = to_floats(&mut [&mut *expr, &mut *low, &mut *high], schema)?;
             changed(is_changed, Expr::Between(Between { expr, negated, low, high }))
@@ -94,6 +102,11 @@ fn with_floats(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 
 fn changed<T>(is_changed: bool, data: T) -> Transformed<T> {
     if is_changed { Transformed::yes(data) } else { Transformed::no(data) }
+}
+
+fn computes(op: Operator) -> bool {
+    use Operator::{Divide, Minus, Modulo, Multiply, Plus};
+    matches!(op, Plus | Minus | Multiply | Divide | Modulo)
 }
 
 fn in_case(case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -239,7 +252,10 @@ fn float_for(numbers: &[Number<'_>]) -> Option<DataType> {
     if decimals.is_empty() || floats.iter().all(|number| number.is_decimal_of(&decimals)) {
         return None;
     }
-    let is_small = floats.iter().all(|number| *number.data_type == DataType::Float32);
+    // A decimal that the statement itself has is no small one.
+    let is_written = |number: &&Number<'_>| number.written.is_some_and(|expr| constant(expr).is_some());
+    let is_small = floats.iter().all(|number| *number.data_type == DataType::Float32)
+        && !numbers.iter().filter(|number| number.data_type.is_decimal()).any(|number| is_written(&number));
     Some(if is_small { DataType::Float32 } else { DataType::Float64 })
 }
 
@@ -272,6 +288,10 @@ mod tests {
             "CAST(d AS Float64) IN ([f, Float64(0.5)])"
         );
         assert_eq!(rewritten(col("d").in_list(vec![lit(0.5)], true)), "d NOT IN ([Float64(0.5)])");
-        assert_eq!(rewritten(col("d") + col("f")), "d + f");
+        let written = || lit(ScalarValue::Decimal128(Some(11), 2, 1));
+        assert_eq!(rewritten(col("d") * col("f")), "CAST(d AS Float64) * f");
+        assert_eq!(rewritten(col("s") * written()), "s * CAST(Decimal128(1.1,2,1) AS Float64)");
+        assert_eq!(rewritten(col("s").eq(written())), "s = CAST(Decimal128(1.1,2,1) AS Float64)");
+        assert_eq!(rewritten(col("d") * written()), "d * Decimal128(1.1,2,1)");
     }
 }

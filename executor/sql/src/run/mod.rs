@@ -15,6 +15,8 @@ mod ready;
 mod rows;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod values;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -9,8 +9,8 @@ use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, GroupsAccumulator,
 use super::accumulators::{Distinct, Groups, One, Types};
 use super::total::Kind;
 
-/// Digits that a mean of decimals has more than these.
-const MEAN_DIGITS: u8 = 4;
+/// Decimal places of a mean of decimals, where there is room.
+const MEAN_PLACES: i16 = 16;
 /// Digits that a sum of decimals has more than these.
 const SUM_DIGITS: u8 = 10;
 /// Digits of the widest decimal.
@@ -77,8 +77,10 @@ impl AggregateUDFImpl for Function {
             }
             (Kind::Sum, other) => other.clone(),
             (Kind::Mean, DataType::Decimal128(precision, scale)) => {
-                let scale = (MOST_DIGITS as i8).min(scale.saturating_add(MEAN_DIGITS as i8));
-                DataType::Decimal128(MOST_DIGITS.min(precision + MEAN_DIGITS), scale)
+                let (most, digits, scale) = (i16::from(MOST_DIGITS), i16::from(*precision), i16::from(*scale));
+                let whole = digits - scale;
+                let places = MEAN_PLACES.max(scale).min(most - whole).max(scale);
+                DataType::Decimal128((whole + places).clamp(1, most) as u8, places as i8)
             }
             _ => DataType::Float64,
         })
