@@ -129,8 +129,8 @@ impl<P> PendingSegments<P> {
     /// Whether a segment is the next one behind one that is new: those without rows in between do not count.
     fn goes_on(&self, segment: usize) -> bool {
         let has_rows = |place: usize| self.appended.get(place).is_some_and(|kept| kept.rows > 0);
-        let before = self.matching.kept.iter().take(segment).rev().map(|kept| kept.map(has_rows));
-        before.skip_while(|kept| *kept == Some(false)).next() == Some(None)
+        let mut before = self.matching.kept.iter().take(segment).rev().map(|kept| kept.map(has_rows));
+        before.find(|kept| *kept != Some(false)) == Some(None)
     }
 }
 
