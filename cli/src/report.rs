@@ -155,6 +155,11 @@ pub(crate) fn command_line(mut told: clap::Error) -> Exit {
         told.remove(ContextKind::SuggestedArg);
         told.remove(ContextKind::Usage);
     }
+    if told.get(ContextKind::InvalidArg) == Some(&ContextValue::String("--dry-run".to_owned())) {
+        told.remove(ContextKind::SuggestedArg);
+        let tip = "`flowc plan` says what a run would do, and runs nothing".into();
+        told.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     if let Some(form) = JsonForm::of_words(words) {
         let text = told.to_string();

@@ -80,6 +80,22 @@ fn what_was_appended_is_never_appended_again() {
 }
 
 #[test]
+fn rows_that_are_read_in_other_pieces_are_not_appended_again() {
+    let (project, topic) = (Project::new(), TestTopic::new(1));
+    pipeline(&project, &plain(), &topic, "");
+    for (name, step) in [("a", 0..3), ("b", 3..6), ("c", 6..7)] {
+        project.write(&format!("in/{name}.csv"), &rows(step));
+        run(&project);
+    }
+    project.shell("rm -rf \"$HOME\" in/b.csv in/c.csv; mkdir \"$HOME\"");
+    project.write("in/a.csv", &rows(0..4));
+    project.write("in/b.csv", &rows(4..9));
+    let said = run(&project);
+    assert!(said.contains("wrote out: 2 records sent, 9 rows in total"), "{said}");
+    assert_eq!(numbers(&topic), (0..9).collect::<Vec<_>>());
+}
+
+#[test]
 fn rows_that_have_changed_are_refused_or_appended() {
     let (project, topic) = (Project::new(), TestTopic::new(1));
     pipeline(&project, &plain(), &topic, "");

@@ -202,7 +202,13 @@ impl Session {
         if !forced.is_empty() {
             freshness::force(&mut planned.marks, &planned.plan, store, &planned.texts[0], forced)?;
         }
-        let result = self.run_repairing(&Arc::new(planned), request, observer.as_ref(), cancel);
+        let planned = Arc::new(planned);
+        let mut result = self.run_repairing(&planned, request, observer.as_ref(), cancel);
+        if let Err(failure) = &mut result
+            && let Err(error) = planned.unpin(&failure.errors)
+        {
+            failure.errors.push(error);
+        }
         self.runners()?.end_idle();
         result
     }

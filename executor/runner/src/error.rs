@@ -85,7 +85,7 @@ impl fmt::Display for StageFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StageFault::Problem { message, .. } => f.write_str(message),
-            StageFault::Trap(what) => write!(f, "the stage panicked or trapped: {what}"),
+            StageFault::Trap(what) => write!(f, "the stage's code failed: {what}"),
             StageFault::Crashed(how) => write!(f, "the stage's process ended: {how}"),
             StageFault::Contract(what) => write!(f, "the stage broke the contract: {what}"),
             StageFault::Timeout { milliseconds } => write!(

@@ -32,6 +32,8 @@ mod spool;
 mod state;
 mod stdout;
 mod syncs;
+#[cfg(any(feature = "databases", feature = "delta", feature = "kafka"))]
+mod told;
 #[cfg(not(all(feature = "databases", feature = "delta", feature = "kafka", feature = "objects")))]
 mod unbuilt;
 

@@ -1,8 +1,8 @@
 //! Which rows of a dataset a place that rows are appended to has already.
 //!
 //! It keeps what was appended. So the segments that were written stay written, in whatever order the dataset has them now. A segment
-//! that is new may begin with the rows of one that is gone, as the last one of a file does that has grown; then only the rest is new.
-//! A segment that is gone otherwise has changed, and its rows can't be taken back.
+//! that is new may begin with the rows of some that are gone, as the last one of a file does that has grown; then only the rest is new
+//! ([`ToldRows`](crate::told::ToldRows)). A segment that is gone otherwise has changed, and its rows can't be taken back.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ pub(crate) struct Appended {
 pub(crate) struct Matching {
     /// By the dataset's segments: which of those that were appended it is, if it is one.
     pub(crate) kept: Vec<Option<usize>>,
-    /// Those that were appended and that the dataset does not have, longest first.
+    /// Those with rows that were appended and that the dataset does not have, ascending.
     pub(crate) lost: Vec<usize>,
 }
 
@@ -37,16 +37,9 @@ impl Matching {
         }
         let kept = digests.iter().map(|digest| by_digest.get_mut(digest).and_then(Vec::pop)).collect();
         let mut lost: Vec<usize> = by_digest.into_values().flatten().collect();
-        lost.sort_by_key(|&i| (std::cmp::Reverse(before[i].rows), i));
+        lost.retain(|&i| before[i].rows > 0);
+        lost.sort_unstable();
         Self { kept, lost }
-    }
-
-    /// Takes the longest of those that are lost whose records a segment begins with. `prefixes` has the digests of its first records, by
-    /// their number.
-    pub(crate) fn claim(&mut self, before: &[Appended], prefixes: &HashMap<u64, [u8; 32]>) -> Option<usize> {
-        let begins = |&i: &usize| prefixes.get(&before[i].rows) == Some(&before[i].records);
-        let at = self.lost.iter().position(begins)?;
-        Some(self.lost.remove(at))
     }
 }
 
@@ -60,19 +53,8 @@ mod tests {
 
     #[test]
     fn segments_are_kept_wherever_they_are_now() {
-        let before = [appended(1, 5), appended(2, 5), appended(1, 5), appended(3, 9)];
+        let before = [appended(1, 5), appended(2, 5), appended(1, 5), appended(3, 9), appended(5, 0)];
         let matching = Matching::new(&before, &[[2; 32], [4; 32], [1; 32]]);
-        assert_eq!(matching, Matching { kept: vec![Some(1), None, Some(0)], lost: vec![3, 2] });
-    }
-
-    #[test]
-    fn a_segment_that_has_grown_takes_the_longest_that_it_begins_with_and_no_other_takes_it() {
-        let before = [appended(1, 5), appended(2, 7), appended(3, 7)];
-        let mut matching = Matching::new(&before, &[[4; 32], [5; 32]]);
-        let prefixes = HashMap::from([(5, [101; 32]), (7, [103; 32])]);
-        assert_eq!(matching.claim(&before, &prefixes), Some(2));
-        assert_eq!(matching.claim(&before, &prefixes), Some(0));
-        assert_eq!(matching.claim(&before, &prefixes), None);
-        assert_eq!(matching.lost, [1]);
+        assert_eq!(matching, Matching { kept: vec![Some(1), None, Some(0)], lost: vec![2, 3] });
     }
 }

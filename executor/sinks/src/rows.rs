@@ -1,6 +1,5 @@
 //! Rows of tables: where they wait, and what tells them from others.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use arrow_array::RecordBatch;
@@ -48,8 +47,10 @@ impl<'t> RowKeeper<'t> {
         batch: &RecordBatch,
         encode: impl FnOnce(&RecordBatch) -> Result<Vec<u8>, SinkError>,
     ) -> Result<(), SinkError> {
-        let digested = self.digest.update(batch, &mut self.encoded.prefixes);
-        digested.map_err(|error| SinkError::batch(self.shown, &error))?;
+        let told = self.digest.update(batch).map_err(|error| SinkError::batch(self.shown, &error))?;
+        if self.pending.are_rows_told() && !told.is_empty() {
+            self.encoded.told.push(self.spool.put(told)?);
+        }
         self.encoded.pieces.push((self.spool.put(&encode(batch)?)?, batch.num_rows()));
         self.encoded.rows += batch.num_rows() as u64;
         Ok(())
@@ -57,16 +58,24 @@ impl<'t> RowKeeper<'t> {
 
     /// All rows are there.
     pub(crate) fn finish(mut self) {
-        self.encoded.digest = self.digest.finish(&mut self.encoded.prefixes);
+        self.encoded.digest = self.digest.finish();
         self.pending.take(self.job, self.encoded);
     }
+}
+
+/// How many bytes the first of several rows has.
+pub(crate) fn first_row(rows: &[u8]) -> Option<usize> {
+    let length = u64::from_le_bytes(*rows.first_chunk()?);
+    let whole = usize::try_from(length).ok()?.checked_add(size_of::<u64>())?;
+    (whole <= rows.len()).then_some(whole)
 }
 
 /// Digests rows one by one.
 struct RowDigest {
     converter: Option<RowConverter>,
     hasher: blake3::Hasher,
-    rows: u64,
+    /// Those of a batch, each behind its length.
+    rows: Vec<u8>,
 }
 
 impl RowDigest {
@@ -76,29 +85,24 @@ impl RowDigest {
             schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
         let is_possible = is_wanted && RowConverter::supports_fields(&fields);
         let converter = is_possible.then(|| RowConverter::new(fields)).transpose()?;
-        Ok(Self { converter, hasher: blake3::Hasher::new(), rows: 0 })
+        Ok(Self { converter, hasher: blake3::Hasher::new(), rows: Vec::new() })
     }
 
-    /// Takes in rows, and notes the digests of as many first rows as are asked for.
-    fn update(&mut self, batch: &RecordBatch, prefixes: &mut HashMap<u64, [u8; 32]>) -> Result<(), ArrowError> {
-        let Some(converter) = &self.converter else { return Ok(()) };
+    /// Takes in rows, and gives the bytes that tell them from others; none where there are none.
+    fn update(&mut self, batch: &RecordBatch) -> Result<&[u8], ArrowError> {
+        self.rows.clear();
+        let Some(converter) = &self.converter else { return Ok(&self.rows) };
         for row in &converter.convert_columns(batch.columns())? {
             let bytes: &[u8] = row.as_ref();
-            self.hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
-            self.rows += 1;
-            if let Some(prefix) = prefixes.get_mut(&self.rows) {
-                *prefix = *self.hasher.finalize().as_bytes();
-            }
+            self.rows.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+            self.rows.extend_from_slice(bytes);
         }
-        Ok(())
+        self.hasher.update(&self.rows);
+        Ok(&self.rows)
     }
 
-    /// The digest of all rows; zeros where there is none, and then the first rows are like no others.
-    fn finish(&self, prefixes: &mut HashMap<u64, [u8; 32]>) -> [u8; 32] {
-        if self.converter.is_some() {
-            return *self.hasher.finalize().as_bytes();
-        }
-        prefixes.clear();
-        [0; 32]
+    /// The digest of all rows; zeros where there is none, which no rows have.
+    fn finish(&self) -> [u8; 32] {
+        self.converter.as_ref().map_or([0; 32], |_| *self.hasher.finalize().as_bytes())
     }
 }

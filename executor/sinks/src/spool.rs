@@ -40,7 +40,8 @@ impl Spool {
         Ok(bytes)
     }
 
-    fn at(&self, result: io::Result<()>, action: &'static str) -> Result<(), SinkError> {
+    /// The result of doing something with it, whose error says where.
+    pub(crate) fn at<T>(&self, result: io::Result<T>, action: &'static str) -> Result<T, SinkError> {
         let folder = std::env::temp_dir();
         result.at(Path::new(&folder), action)
     }

@@ -29,6 +29,8 @@ pub(crate) struct StageCatalogue<'a> {
     pub images: BTreeMap<String, String>,
     /// The columns of each source that does not declare them. Goes into the lock.
     pub schemas: BTreeMap<String, SchemaRef>,
+    /// Names of the sources whose columns come from the lock.
+    pinned: Vec<String>,
     /// By what a later run sees that all code is the same.
     pub evidence: Evidence,
     /// The names of what was built for the code.
@@ -38,8 +40,8 @@ pub(crate) struct StageCatalogue<'a> {
 impl<'a> StageCatalogue<'a> {
     /// A catalogue that has not been asked yet. `lock` holds nothing when it is to be made again.
     pub(crate) fn new(store: &'a Store, locating: Locating<'a>, lock: &'a Lock, locked: bool) -> Self {
-        let (codes, images, schemas, evidence, builds) = Default::default();
-        Self { store, locating, lock, locked, codes, images, schemas, evidence, builds }
+        let (codes, images, schemas, pinned, evidence, builds) = Default::default();
+        Self { store, locating, lock, locked, codes, images, schemas, pinned, evidence, builds }
     }
 
     fn signature(&mut self, code: &Code) -> Result<Signature, Problem> {
@@ -85,7 +87,8 @@ impl<'a> StageCatalogue<'a> {
         if let Some(known) = recall(store, DESCRIPTION, &key) {
             return Ok(known);
         }
-        let description = self.locating.runners.describe(question)?;
+        let described = self.locating.runners.describe(question);
+        let description = described.map_err(|problem| self.with_pins(problem, question))?;
         remember(store, DESCRIPTION, &key, &description);
         Ok(description)
     }
@@ -96,7 +99,10 @@ impl<'a> StageCatalogue<'a> {
         }
         let pinned = self.lock.sources.get(name).filter(|pinned| flowc_sources::is_pinned_for(spec, pinned));
         let schema = match pinned {
-            Some(pinned) => pinned.clone(),
+            Some(pinned) => {
+                self.pinned.push(name.to_owned());
+                pinned.clone()
+            }
             None if self.locked => {
                 return Err(Problem::against_lock("its columns are not in the lock")
                     .with_help("run once without --locked to pin them, and commit the lock"));
@@ -105,6 +111,20 @@ impl<'a> StageCatalogue<'a> {
         };
         self.schemas.insert(name.to_owned(), schema.clone());
         Ok(schema)
+    }
+
+    /// A stage's problem, which says of a column that is not there that the lock pins the columns that are.
+    fn with_pins(&self, problem: Problem, question: &Question) -> Problem {
+        let is_taken = |name: &&String| self.schemas.get(*name).is_some_and(|pinned| question.inputs.contains(pinned));
+        let source = self.pinned.iter().find(is_taken).filter(|_| problem.message.contains("there is no column"));
+        // A name that is nearly one of them was misspelt.
+        let is_near = problem.help.as_ref().is_some_and(|help| help.starts_with("did you mean"));
+        let Some(source) = source.filter(|_| !is_near) else { return problem };
+        let pinned = format!(
+            "the lock pins the columns of source `{source}`: where its files have others now, `flowc run --update` infers them again"
+        );
+        let help = problem.help.as_ref().map_or(pinned.clone(), |help| format!("{help}; {pinned}"));
+        problem.with_help(help)
     }
 
     fn infer(&self, spec: &SourceSpec) -> Result<SchemaRef, Problem> {

@@ -97,6 +97,30 @@ impl Planned {
         builds.chain(self.plan.stages.iter().map(|stage| Need::Component(stage.digest.to_string())))
     }
 
+    /// Takes out of the lock the columns that were inferred for this run and that it could not read rows by. They may be wrong because the
+    /// text says too little of the files, so once it says more they are inferred anew.
+    ///
+    /// # Errors
+    /// If the lock can't be written.
+    pub(crate) fn unpin(&self, errors: &[Error]) -> Result<(), Error> {
+        let is_unread = |of: &str| {
+            errors.iter().any(|error| matches!(error, Error::Source { source_name, .. } if source_name == of))
+        };
+        let pinned = self.lock_changes.iter().filter_map(|change| match change {
+            LockChange::Columns { source, anew: false, .. } if is_unread(source) => Some(source),
+            _ => None,
+        });
+        let unpinned: Vec<&String> = pinned.collect();
+        if unpinned.is_empty() {
+            return Ok(());
+        }
+        // Somebody may have changed it since.
+        let Ok(mut lock) = Lock::parse(&read_lock(&self.lock)?) else { return Ok(()) };
+        let before = lock.sources.len();
+        lock.sources.retain(|name, _| !unpinned.contains(&name));
+        if lock.sources.len() == before { Ok(()) } else { write_lock(&self.lock, &lock.to_string()) }
+    }
+
     /// A source of the plan, by its index.
     pub(crate) fn source(&self, source: usize) -> Box<dyn Source> {
         flowc_sources::source(&self.plan.sources[source].spec, &self.base)
@@ -308,13 +332,25 @@ fn read_lock(path: &std::path::Path) -> Result<String, Error> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(cause) => Err(Error::File { path: path.to_path_buf(), cause }),
+        Err(cause) => Err(advised(path, cause, "let it be read: it pins what the pipeline runs and reads")),
     }
+}
+
+/// What the system refuses of the lock, with what to do.
+fn advised(path: &std::path::Path, cause: std::io::Error, advice: &str) -> Error {
+    let cause = match cause.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            std::io::Error::new(cause.kind(), format!("{cause} ({advice})"))
+        }
+        _ => cause,
+    };
+    Error::File { path: path.to_path_buf(), cause }
 }
 
 /// Written beside and renamed, so that a lock is whole or as it was.
 fn write_lock(path: &std::path::Path, text: &str) -> Result<(), Error> {
-    let failed = |cause| Error::File { path: path.to_path_buf(), cause };
+    let advice = "the run pins there what it found: let its folder be written, or commit a lock that pins all, with which nothing is written";
+    let failed = |cause| advised(path, cause, advice);
     let folder = path.parent().unwrap_or(std::path::Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;

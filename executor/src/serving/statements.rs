@@ -199,6 +199,15 @@ fn refused(problem: Problem) -> Refusal {
     }
 }
 
+/// What the engine says of a stage, in the words of a statement: there is no pipeline to change.
+fn of_server(message: &str) -> String {
+    let set = message.split_once("; set `memory \"").and_then(|(said, rest)| {
+        let (size, rest) = rest.split_once("\"` in the stage")?;
+        Some(format!("{said}; `flowc serve --memory {size}` allows more{rest}"))
+    });
+    set.unwrap_or_else(|| message.to_owned()).replace("the stage's limit", "the statement's limit")
+}
+
 /// What a statement failed with.
 fn failed(error: StageError, time: &Time) -> Refusal {
     match error.fault {
@@ -207,7 +216,22 @@ fn failed(error: StageError, time: &Time) -> Refusal {
             "the statement needs more memory than {}; flowc serve --memory allows more",
             flowc_planner::quantity::size(bytes)
         )),
-        StageFault::Problem { message, .. } => Refusal::Invalid(message),
+        StageFault::Problem { message, .. } => Refusal::Invalid(of_server(&message)),
         other => Refusal::Internal(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_told_what_the_server_takes() {
+        let of_stage = "a join needs more memory than the stage's limit of 8MiB: at least 10MiB; set `memory \"16MiB\"` in the stage, or join by columns";
+        assert_eq!(
+            of_server(of_stage),
+            "a join needs more memory than the statement's limit of 8MiB: at least 10MiB; `flowc serve --memory 16MiB` allows more, or join by columns"
+        );
+        assert_eq!(of_server("a sort of nothing"), "a sort of nothing");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use crate::diagnostic::{ConfigProblem, either, suggest};
+use crate::diagnostic::{ConfigProblem, either, nearest, suggest};
 use crate::place::Place;
 
 /// One thing that does not fit one reading.
@@ -48,11 +48,23 @@ impl Fault {
                 let last = key.rsplit('.').next().unwrap_or(key);
                 *help = suggest(last, names());
             }
-            ConfigProblem::NotOneOf { help, .. } => *help = Some(format!("it may be {}", either(names()))),
+            ConfigProblem::NotOneOf { help, found, .. } => {
+                let meant = meant(found.trim_matches('"'), &self.choices);
+                let meant = meant.map_or_else(String::new, |meant| format!("did you mean `{meant}`? "));
+                *help = Some(format!("{meant}it may be {}", either(names())));
+            }
             _ => {}
         }
         self
     }
+}
+
+/// The choice that a word stands for: one that is spelled nearly so, or that others call so.
+fn meant<'c>(word: &str, choices: &'c [String]) -> Option<&'c str> {
+    const ELSEWHERE: [(&str, &str); 2] = [("avg", "mean"), ("average", "mean")];
+    let called = ELSEWHERE.iter().find(|(elsewhere, _)| word.eq_ignore_ascii_case(elsewhere));
+    let called = called.and_then(|(_, here)| choices.iter().find(|choice| choice == here));
+    called.map(String::as_str).or_else(|| nearest(word, choices.iter().map(String::as_str)))
 }
 
 /// `a, b or c`.

@@ -156,7 +156,7 @@ impl KindForm {
         if let Some(gap) = node.prop("gap") {
             return Some(WindowKind::Session { gap_ms: LENGTH.read("gap", gap, problems)?, by: Vec::new() });
         }
-        let size_ms = LENGTH.read("size", node.prop("size")?, problems)?;
+        let size_ms = SIZE.read("size", node.prop("size")?, problems)?;
         let offset_ms = node.prop("offset").map_or(Some(0), |arg| LENGTH.read("offset", arg, problems))?;
         let Some(slide) = node.prop("slide") else {
             return Some(WindowKind::Tumbling { size_ms, offset_ms: offset_ms % size_ms });
@@ -203,4 +203,10 @@ const LENGTH: Measure = Measure {
     help: "a positive number and one of ms, s, m, h: \"500ms\", \"5s\"; for none, leave it out",
     parse: |text| quantity::milliseconds(text).filter(|&length| (1..=LONGEST_MS).contains(&length)),
     ..DURATION
+};
+
+/// The length of a window.
+const SIZE: Measure = Measure {
+    help: "a positive number and one of ms, s, m, h: \"5m\", \"24h\"; days as calendars have them are `window \"calendar\" size=\"1d\"`",
+    ..LENGTH
 };

@@ -18,7 +18,7 @@ use super::writing::{NewRows, Writing};
 use crate::error::SinkError;
 use crate::formats::conform::conform;
 use crate::pending::{Decided, PendingSegments};
-use crate::rows::{RowKeeper, RowPiece};
+use crate::rows::{RowKeeper, RowPiece, first_row};
 use crate::sink::{Dataset, Finalized, Job, RowWriter, Transaction, Written};
 use crate::spool::Spool;
 use crate::state::layout_digest;
@@ -108,7 +108,8 @@ impl TableTransaction {
     fn changed(&self, lost: usize) -> SinkError {
         self.place.refused(format!(
             "of {} that were appended rows have changed or are gone, and appending takes nothing back; if another sink writes here too, give each an \
-             `id`; or say `on-change \"append\"` in `adbc` to have the rows of changed segments appended again, or write with mode=\"upsert\" or mode=\"replace\"",
+             `id`; or write with mode=\"upsert\" or mode=\"replace\". `on-change \"append\"` in `adbc` appends all rows of the segments that changed, also \
+             those that are there already",
             count(lost, "segment")
         ))
     }
@@ -155,7 +156,8 @@ impl Transaction for TableTransaction {
 
     fn prepare(&self, _syncs: &mut Syncs) -> Result<(), SinkError> {
         if !self.is_done() {
-            let decided = self.pending.decide(self.place.sink.changed, |lost| self.changed(lost))?;
+            let decided =
+                self.pending.decide(self.place.sink.changed, (&self.spool, first_row), |lost| self.changed(lost))?;
             *lock(&self.decided) = Some(decided);
         }
         Ok(())

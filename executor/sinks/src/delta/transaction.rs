@@ -19,7 +19,7 @@ use super::record::{Found, Record};
 use crate::error::SinkError;
 use crate::formats::conform::conform;
 use crate::pending::{Decided, EncodedRows, PendingSegments};
-use crate::rows::{RowKeeper, RowPiece};
+use crate::rows::{RowKeeper, RowPiece, first_row};
 use crate::sink::{Dataset, Finalized, Job, RowWriter, Transaction, Written};
 use crate::spool::Spool;
 use crate::state::layout_digest;
@@ -104,7 +104,8 @@ impl TableTransaction {
     fn changed(&self, lost: usize) -> SinkError {
         self.place.refused(format!(
             "of {} that were appended rows have changed or are gone, and appending takes nothing back; if another sink writes here too, give each an \
-             `id`; or say `on-change \"append\"` in `delta` to have the rows of changed segments appended again, or write with mode=\"replace\"",
+             `id`; or write with mode=\"replace\". `on-change \"append\"` in `delta` appends all rows of the segments that changed, also \
+             those that are there already",
             count(lost, "segment")
         ))
     }
@@ -304,7 +305,8 @@ impl Transaction for TableTransaction {
         if is_done(&self.place, &self.before, self.result) {
             return Ok(());
         }
-        let decided = self.pending.decide(self.place.sink.changed, |lost| self.changed(lost))?;
+        let decided =
+            self.pending.decide(self.place.sink.changed, (&self.spool, first_row), |lost| self.changed(lost))?;
         self.write_files(&decided.new)?;
         *lock(&self.decided) = Some(decided);
         Ok(())

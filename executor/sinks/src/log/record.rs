@@ -49,6 +49,13 @@ pub(super) fn take<'a>(bytes: &mut &'a [u8]) -> Option<NewRecord<'a>> {
     Some(NewRecord { partition, timestamp, key, value, headers })
 }
 
+/// How many bytes the first record has of what waits.
+pub(super) fn first(bytes: &[u8]) -> Option<usize> {
+    let mut rest = bytes;
+    take(&mut rest)?;
+    Some(bytes.len() - rest.len())
+}
+
 fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(u64::from_le_bytes(array(bytes)?)).ok()?;
     let (taken, rest) = bytes.split_at_checked(length)?;
@@ -78,6 +85,8 @@ mod tests {
         let empty = NewRecord { partition: None, timestamp: None, key: None, value: None, headers: Vec::new() };
         let mut bytes = Vec::new();
         [&full, &empty].into_iter().for_each(|record| put(record, &mut bytes));
+        let length = first(&bytes).unwrap();
+        assert_eq!(take(&mut &bytes[length..]).as_ref(), Some(&empty));
         let mut rest = &bytes[..];
         assert_eq!((take(&mut rest), take(&mut rest)), (Some(full), Some(empty)));
         assert_eq!((rest, take(&mut rest)), (&b""[..], None));

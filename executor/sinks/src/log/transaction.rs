@@ -89,7 +89,8 @@ impl TopicTransaction {
 
     /// Decides what is new, once all jobs are done.
     fn appending(&self) -> Result<Appending, SinkError> {
-        let decided = self.pending.decide(self.kafka.changed, |lost| self.changed(lost))?;
+        let decided =
+            self.pending.decide(self.kafka.changed, (&self.spool, record::first), |lost| self.changed(lost))?;
         let segments = decided.segments.iter().filter(|segment| segment.rows > 0).cloned();
         let after = Anchor { topic_id: self.before.topic_id.clone(), segments: segments.collect() };
         Ok(Appending { decided, after })
@@ -98,8 +99,8 @@ impl TopicTransaction {
     fn changed(&self, lost: usize) -> SinkError {
         let lost = count(lost, "segment");
         let reason = format!(
-            "of {lost} that were appended rows have changed or are gone, and a topic takes nothing back; say \
-             `on-change \"append\"` in `kafka` to have the rows of changed segments appended again, or name a new topic"
+            "of {lost} that were appended rows have changed or are gone, and a topic takes nothing back; name a new topic. \
+             `on-change \"append\"` in `kafka` appends all rows of the segments that changed, also those that are there already"
         );
         failed(&self.kafka, &reason)
     }
@@ -161,8 +162,8 @@ impl Transaction for TopicTransaction {
         let (format, id, parts) = (&self.format, self.id, &self.kafka.parts);
         let encoder = RecordEncoder::new(format, id, parts, &self.schema, partitions, &self.shown)?;
         let encoded = self.pending.begin();
-        let (hasher, waiting, hashed) = (blake3::Hasher::new(), Vec::new(), 0);
-        Ok(Box::new(RecordWriter { of: self, job, encoder, encoded, hasher, waiting, hashed }))
+        let (hasher, waiting) = (blake3::Hasher::new(), Vec::new());
+        Ok(Box::new(RecordWriter { of: self, job, encoder, encoded, hasher, waiting }))
     }
 
     fn prepare(&self, _syncs: &mut Syncs) -> Result<(), SinkError> {
@@ -208,18 +209,15 @@ struct RecordWriter<'t> {
     hasher: blake3::Hasher,
     /// Records that are not in the spool yet.
     waiting: Vec<u8>,
-    /// Bytes of them that the hasher has.
-    hashed: usize,
 }
 
 impl RecordWriter<'_> {
     fn spool(&mut self) -> Result<(), SinkError> {
-        self.hasher.update(&self.waiting[self.hashed..]);
+        self.hasher.update(&self.waiting);
         if !self.waiting.is_empty() {
             self.encoded.pieces.push(self.of.spool.put(&self.waiting)?);
         }
         self.waiting.clear();
-        self.hashed = 0;
         Ok(())
     }
 }
@@ -227,15 +225,10 @@ impl RecordWriter<'_> {
 impl RowWriter for RecordWriter<'_> {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
         let batch = conform(batch, &self.of.schema, &self.of.shown)?;
-        let Self { encoder, encoded, hasher, waiting, hashed, .. } = self;
+        let Self { encoder, encoded, waiting, .. } = self;
         encoder.encode(&batch, &mut |record| {
             record::put(record, waiting);
             encoded.rows += 1;
-            if let Some(prefix) = encoded.prefixes.get_mut(&encoded.rows) {
-                hasher.update(&waiting[*hashed..]);
-                *hashed = waiting.len();
-                *prefix = *hasher.finalize().as_bytes();
-            }
         })?;
         if self.waiting.len() >= BUFFER { self.spool() } else { Ok(()) }
     }
@@ -243,6 +236,9 @@ impl RowWriter for RecordWriter<'_> {
     fn finish(mut self: Box<Self>) -> Result<(), SinkError> {
         self.spool()?;
         self.encoded.digest = *self.hasher.finalize().as_bytes();
+        if self.of.pending.are_rows_told() {
+            self.encoded.told.clone_from(&self.encoded.pieces);
+        }
         let Self { of, job, encoded, .. } = *self;
         of.pending.take(job, encoded);
         Ok(())

@@ -115,13 +115,29 @@ impl DatabaseSource {
 
     /// Refuses a column with nulls, which are in no range.
     fn check_values(&self, column: &str, connection: &mut Connection) -> Result<(), SourceError> {
-        match self.row(select::without_cursor(&self.source.rows, column), connection)? {
+        let found = self.row(select::without_cursor(&self.source.rows, column), connection);
+        match found.map_err(|error| self.without_column(column, connection).unwrap_or(error))? {
             None => Ok(()),
             Some(_) => Err(self.refused(format!(
                 "the column `{column}` is null in some rows, which would never be read; leave those out in a `query`, or name a column \
                  without nulls"
             ))),
         }
+    }
+
+    /// What is wrong with a column that the rows do not have; none if they have it, or if nobody can tell.
+    fn without_column(&self, column: &str, connection: &mut Connection) -> Option<SourceError> {
+        let Select { sql, parameters } = select::all(&self.source.rows);
+        let found = connection.columns(&sql, parameters.as_ref()).ok()?;
+        let names: Vec<String> = found.fields().iter().map(|field| format!("`{}`", field.name())).collect();
+        let is_there = found.column_with_name(column).is_some();
+        let node = if self.source.cursor.is_some() { "cursor" } else { "split" };
+        (!is_there).then(|| {
+            self.refused(format!(
+                "`{node}` names the column `{column}`, which the rows do not have; they have {}",
+                names.join(", ")
+            ))
+        })
     }
 
     /// The row that a query gives, if it gives one.
