@@ -79,9 +79,18 @@ fn servers(project: &Project) -> Vec<i32> {
         .collect()
 }
 
-/// Two segments are at work: of each Python itself, and what it forked.
+/// Two segments are at work, of which each has forked: programs that are about to start are Pythons, too.
 fn wait_for_work(project: &Project) {
-    wait_until("the stages are at work", || pythons(project).len() == 4);
+    let has_forked = || {
+        let pythons = pythons(project);
+        pythons.iter().filter(|&&number| parent(number).is_some_and(|parent| pythons.contains(&parent))).count() == 2
+    };
+    wait_until("the stages are at work", has_forked);
+}
+
+fn parent(number: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{number}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
 fn pythons(project: &Project) -> Vec<i32> {

@@ -13,7 +13,8 @@ const FORM: Form = Form {
     props: &[],
     children: Children::Once(&CHILDREN),
 };
-const CHILDREN: [&str; 10] = form::joined(&PLACES, &["in", "format", "compression", "partition-by"]);
+const CHILDREN: [&str; 10] =
+    form::joined(&["in"], &form::joined::<9>(&PLACES, &["format", "compression", "partition-by"]));
 /// The places that a sink may write to.
 const PLACES: [&str; 6] = ["file", "directory", "stdout", "kafka", "adbc", "delta"];
 const FILE: Holder = Holder {
