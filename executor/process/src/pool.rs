@@ -58,6 +58,8 @@ struct Programs<K, P> {
     waiting: HashMap<K, Vec<Waiting<P>>>,
     /// Those that are being started ahead of their work.
     coming: HashMap<K, Receiver<Waiting<P>>>,
+    /// How many are lent, or about to be.
+    lent: HashMap<K, usize>,
 }
 
 /// A program without work.
@@ -79,7 +81,7 @@ impl<P: Server> Waiting<P> {
 
 impl<K, P> Default for Pool<K, P> {
     fn default() -> Self {
-        let programs = Programs { waiting: HashMap::new(), coming: HashMap::new() };
+        let programs = Programs { waiting: HashMap::new(), coming: HashMap::new(), lent: HashMap::new() };
         Self(Arc::new(Mutex::new(programs)))
     }
 }
@@ -96,21 +98,23 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Pool<K, P> {
     /// # Errors
     /// Those of `start`.
     pub fn lend<E>(&self, kind: K, start: impl FnOnce(&K) -> Result<P, E>) -> Result<Lent<K, P>, E> {
-        let program = match self.take(&kind) {
+        let at_work = AtWork::new(kind, self.clone());
+        let program = match self.take(&at_work.kind) {
             Some(program) => program,
-            None => start(&kind)?,
+            None => start(&at_work.kind)?,
         };
-        Ok(Lent { program, kind, pool: self.clone() })
+        Ok(Lent { program, at_work })
     }
 
-    /// Starts one ahead of its work, if none waits: the next that is lent of its kind is this one. Where that fails, who needs it
+    /// Starts one ahead of its work, if none of its kind is there yet: the next that is lent is this one. Where that fails, who needs it
     /// starts another, and learns why.
     pub fn prepare<E>(&self, kind: K, start: impl FnOnce(&K) -> Result<P, E>) {
         let (ready, coming) = sync_channel(1);
         {
             let mut programs = self.lock();
             let is_there = programs.waiting.get(&kind).is_some_and(|waiting| !waiting.is_empty());
-            if is_there || programs.coming.contains_key(&kind) {
+            // Those who work have begun, and need no other.
+            if is_there || programs.coming.contains_key(&kind) || programs.lent.contains_key(&kind) {
                 return;
             }
             programs.coming.insert(kind.clone(), coming);
@@ -150,11 +154,33 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Pool<K, P> {
     }
 }
 
-/// A program that is at work. Dropping it ends it.
-pub struct Lent<K, P> {
-    program: P,
+/// Counts a program as lent, as long as it lives.
+struct AtWork<K: Eq + Hash, P> {
     kind: K,
     pool: Pool<K, P>,
+}
+
+impl<K: Clone + Eq + Hash, P> AtWork<K, P> {
+    fn new(kind: K, pool: Pool<K, P>) -> Self {
+        *lock(&pool.0).lent.entry(kind.clone()).or_default() += 1;
+        Self { kind, pool }
+    }
+}
+
+impl<K: Eq + Hash, P> Drop for AtWork<K, P> {
+    fn drop(&mut self) {
+        let lent = &mut lock(&self.pool.0).lent;
+        match lent.get_mut(&self.kind) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => _ = lent.remove(&self.kind),
+        }
+    }
+}
+
+/// A program that is at work. Dropping it ends it.
+pub struct Lent<K: Eq + Hash, P> {
+    program: P,
+    at_work: AtWork<K, P>,
 }
 
 impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Lent<K, P> {
@@ -196,8 +222,10 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Lent<K, P> {
     }
 
     fn wait_for_work(self) {
-        let Self { program, kind, pool } = self;
-        pool.lock().waiting.entry(kind).or_default().push(Waiting::from_now(program));
+        let Self { program, at_work } = self;
+        let mut programs = at_work.pool.lock();
+        programs.waiting.entry(at_work.kind.clone()).or_default().push(Waiting::from_now(program));
+        drop(programs);
     }
 }
 
@@ -229,7 +257,57 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Program for Lent<K, P> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    struct Idle;
+
+    impl Server for Idle {
+        fn connection(&self) -> &Connection {
+            unreachable!("nobody talks to it")
+        }
+
+        fn is_alive(&mut self) -> bool {
+            true
+        }
+
+        fn printed(&mut self) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn ended(&mut self) -> Option<Ending> {
+            None
+        }
+    }
+
+    #[test]
+    fn none_is_started_ahead_of_work_that_has_begun() {
+        let (pool, started) = (Pool::<&str, Idle>::default(), Cell::new(0));
+        let start = |_: &&str| {
+            started.set(started.get() + 1);
+            Ok::<_, ()>(Idle)
+        };
+        let lent = ["one", "one"].map(|kind| pool.lend(kind, start).unwrap());
+        assert_eq!(started.get(), 2);
+        pool.prepare("one", start);
+        assert_eq!(started.get(), 2, "those that are lent have begun");
+        pool.prepare("other", start);
+        assert_eq!(started.get(), 3);
+        let [first, second] = lent;
+        drop(first);
+        pool.prepare("one", start);
+        assert_eq!(started.get(), 3, "one is still lent");
+        second.wait_for_work();
+        pool.prepare("one", start);
+        assert_eq!(started.get(), 3, "one waits");
+        pool.lend("one", |_| Err(())).unwrap();
+        pool.prepare("one", start);
+        assert_eq!(started.get(), 4);
+        assert!(pool.lend("new", |_| Err(())).is_err());
+        pool.prepare("new", start);
+        assert_eq!(started.get(), 5, "what did not start is not lent");
+    }
 
     #[test]
     fn who_asks_in_vain_hears_why() {
