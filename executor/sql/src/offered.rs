@@ -113,7 +113,7 @@ fn check_select(select: &Select) -> Result<()> {
         projection: _,
         exclude: _,
         into,
-        from: _,
+        from,
         lateral_views,
         prewhere,
         selection: _,
@@ -143,7 +143,25 @@ fn check_select(select: &Select) -> Result<()> {
             (!sort_by.is_empty(), "SORT BY"),
             (value_table_mode.is_some(), "AS VALUE"),
         ],
-    )
+    )?;
+    from.iter().try_for_each(check_joins)
+}
+
+/// Where both sides of a join have a column under one name the engine gives the left one, which is null for rows of the right side alone.
+fn check_joins(tables: &TableWithJoins) -> Result<()> {
+    let loses = |operator: &JoinOperator| match operator {
+        JoinOperator::Right(on) | JoinOperator::RightOuter(on) | JoinOperator::FullOuter(on) => {
+            matches!(on, JoinConstraint::Using(_) | JoinConstraint::Natural)
+        }
+        _ => false,
+    };
+    match tables.joins.iter().find(|join| loses(&join.join_operator)) {
+        Some(join) => {
+            let message = "`USING` and `NATURAL` of a right or full join are not offered; write `ON l.k = r.k`, and `coalesce(l.k, r.k)` for the column";
+            Err(wrong(message.to_owned(), join.relation.span()))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The engine leaves as many equal rows as one side has.
@@ -188,6 +206,7 @@ fn check_table(factor: &TableFactor) -> Result<()> {
                 () => Ok(()),
             }
         }
+        TableFactor::NestedJoin { table_with_joins, .. } => check_joins(table_with_joins),
         TableFactor::Derived { sample: Some(_), subquery, .. } => {
             refused("TABLESAMPLE", "take rows by a value of theirs, such as `WHERE id % 100 < 5`", subquery.span())
         }
@@ -288,6 +307,22 @@ mod tests {
         let mut statement = parse(text)?;
         rewrite(&mut statement)?;
         Ok(statement.to_string())
+    }
+
+    #[test]
+    fn a_column_of_both_sides_is_not_lost() {
+        for (text, is_offered) in [
+            ("l FULL JOIN r USING (k)", false),
+            ("l RIGHT JOIN r USING (k)", false),
+            ("l NATURAL FULL OUTER JOIN r", false),
+            ("(l RIGHT OUTER JOIN r USING (k)) JOIN s USING (k)", false),
+            ("l LEFT JOIN r USING (k)", true),
+            ("l NATURAL JOIN r", true),
+            ("l FULL JOIN r ON l.k = r.k", true),
+        ] {
+            let statement = rewritten(&format!("SELECT * FROM {text}"));
+            assert_eq!(statement.is_ok(), is_offered, "{text}: {statement:?}");
+        }
     }
 
     #[test]

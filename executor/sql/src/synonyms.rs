@@ -2,8 +2,8 @@
 
 use datafusion::common::Result;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, Spanned, Value, ValueWithSpan,
+    BinaryOperator, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, Spanned, Value, ValueWithSpan,
 };
 
 use crate::absent::PARSE_JSON;
@@ -22,6 +22,12 @@ pub(crate) fn rewrite(expr: &mut Expr) -> Result<()> {
                 let (left, right) = (nested(dividend), nested(divisor));
                 *expr = Expr::Nested(Box::new(Expr::BinaryOp { left, op: BinaryOperator::Modulo, right }));
             }
+            Ok(())
+        }
+        // A float has 53 binary digits unless fewer are asked for; the engine's has 24.
+        Expr::Cast { data_type: data_type @ DataType::Float(_), .. } => {
+            let is_short = matches!(data_type, DataType::Float(ExactNumberInfo::Precision(digits)) if *digits <= 24);
+            *data_type = if is_short { DataType::Real } else { DataType::DoublePrecision };
             Ok(())
         }
         Expr::BinaryOp { left, op: BinaryOperator::PGOverlap, right } => {
@@ -109,6 +115,9 @@ mod tests {
         for (text, is) in [
             ("mod(a + 1, b)", Ok("((a + 1) % (b))")),
             ("mod(a)", Ok("mod(a)")),
+            ("CAST(a AS FLOAT)", Ok("CAST(a AS DOUBLE PRECISION)")),
+            ("a::float(25)", Ok("a::DOUBLE PRECISION")),
+            ("a::float(24)", Ok("a::REAL")),
             ("a && b", Ok("array_has_any(a, b)")),
             ("a ->> 'b'", Err("parse-json@1")),
             ("a #> 'b'", Err("parse-json@1")),

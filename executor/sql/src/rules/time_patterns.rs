@@ -75,6 +75,9 @@ const WORDS: &[Word] = &[
 /// Words of which their small letters are others.
 const SMALL: [(&str, &str); 2] = [("am", "%P"), ("pm", "%P")];
 
+/// A word that begins as another does, and is not known here: seconds of the day.
+const ABSENT: &str = "SSSS";
+
 /// What is said of the words there are.
 const KNOWN: &str = "YYYY, YY, MM, Mon, FMMonth, DD, DDD, Dy, FMDay, HH24, HH12, MI, SS, MS, US, AM, Q, IYYY, IW and ID; a text is in double quotes";
 
@@ -200,7 +203,7 @@ fn pieces(pattern: &str, writes: bool) -> Result<Vec<Piece>> {
         if let Some((small, engine)) = SMALL.iter().find(|(small, _)| of.starts_with(small)) {
             add(engine, Made::AsIs, false);
             rest = &of[small.len()..];
-        } else if let Some(word) = found(of) {
+        } else if let Some(word) = found(of).filter(|_| !of.to_uppercase().starts_with(ABSENT)) {
             let is_padded = word.is_padded && bare.is_none() && writes;
             if !writes && !word.is_read {
                 let is_name = word.is_padded;
@@ -269,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_refused() {
-        for pattern in ["WW", "J", "YYYYBC", "DDth", "hello", "YYYY\"x", "TZ", "OF", "D"] {
+        for pattern in ["WW", "J", "SSSS", "HH24:ssss", "YYYYBC", "DDth", "hello", "YYYY\"x", "TZ", "OF", "D"] {
             assert!(pieces(pattern, true).is_err(), "{pattern}");
         }
         for pattern in ["%Y-MM", "%d HH24"] {
