@@ -223,9 +223,7 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Lent<K, P> {
 
     fn wait_for_work(self) {
         let Self { program, at_work } = self;
-        let mut programs = at_work.pool.lock();
-        programs.waiting.entry(at_work.kind.clone()).or_default().push(Waiting::from_now(program));
-        drop(programs);
+        at_work.pool.lock().waiting.entry(at_work.kind.clone()).or_default().push(Waiting::from_now(program));
     }
 }
 

@@ -1,7 +1,6 @@
 //! Quotients of decimals are rounded, and have 16 decimal places. The engine cuts them off after four more than the dividend has. Products
 //! whose digits have no room are rounded, too.
 
-use std::hash::Hash;
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::cast::AsArray;
@@ -12,11 +11,9 @@ use arrow_schema::{ArrowError, DataType};
 use datafusion::arrow::compute::{cast, try_binary};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, internal_datafusion_err, internal_err};
-use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
-};
-use datafusion::scalar::ScalarValue;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, ScalarUDF};
+
+use super::made::Made;
 
 /// Decimal places of a quotient, where there is room.
 const PLACES: i16 = 16;
@@ -96,56 +93,37 @@ fn function_type(op: Operator, left: &DataType, right: &DataType) -> Option<Data
 }
 
 static QUOTIENT: LazyLock<Arc<ScalarUDF>> =
-    LazyLock::new(|| Arc::new(ScalarUDF::from(Rounded::new("quotient", Operator::Divide))));
+    LazyLock::new(|| Rounded { name: "quotient", op: Operator::Divide }.function());
 static PRODUCT: LazyLock<Arc<ScalarUDF>> =
-    LazyLock::new(|| Arc::new(ScalarUDF::from(Rounded::new("product", Operator::Multiply))));
+    LazyLock::new(|| Rounded { name: "product", op: Operator::Multiply }.function());
 
 /// What is computed of two decimals, rounded: a half goes away from zero.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 struct Rounded {
     name: &'static str,
     op: Operator,
-    signature: Signature,
 }
 
 impl Rounded {
-    fn new(name: &'static str, op: Operator) -> Self {
-        Self { name, op, signature: Signature::any(2, Volatility::Immutable) }
-    }
-}
-
-impl ScalarUDFImpl for Rounded {
-    fn name(&self) -> &str {
-        self.name
+    fn function(self) -> Arc<ScalarUDF> {
+        Made::function(self.name, 2, move |types| self.result(types), move |args| self.of(args))
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+    fn result(self, types: &[DataType]) -> Result<DataType> {
         let [left, right] = types else { return internal_err!("`{}` takes two decimals", self.name) };
         function_type(self.op, left, right)
             .ok_or_else(|| internal_datafusion_err!("`{}` of {left} and {right}", self.name))
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let is_scalar = args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let [left, right] = arrays.as_slice() else { return internal_err!("`{}` takes two decimals", self.name) };
-        let computed = match args.return_type() {
-            DataType::Decimal256(all, places) => self.of_wide(left, right, *all, *places),
-            DataType::Decimal128(all, places) => self.of_narrow(left, right, *all, *places),
-            other => return internal_err!("`{}` gives {other}", self.name),
-        }?;
-        match is_scalar {
-            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&computed, 0)?)),
-            false => Ok(ColumnarValue::Array(computed)),
+    fn of(self, args: &[ArrayRef]) -> Result<ArrayRef> {
+        let [left, right] = args else { return internal_err!("`{}` takes two decimals", self.name) };
+        match self.result(&[left.data_type().clone(), right.data_type().clone()])? {
+            DataType::Decimal256(all, places) => self.of_wide(left, right, all, places),
+            DataType::Decimal128(all, places) => self.of_narrow(left, right, all, places),
+            other => internal_err!("`{}` gives {other}", self.name),
         }
     }
-}
 
-impl Rounded {
     fn of_narrow(&self, left: &ArrayRef, right: &ArrayRef, all: u8, places: i8) -> Result<ArrayRef> {
         let (left, right) = (widened::<Decimal128Type>(left)?, widened::<Decimal128Type>(right)?);
         let shift = self.shift(left.data_type(), right.data_type(), places)?;
@@ -240,6 +218,8 @@ fn widened<T: DecimalType>(column: &ArrayRef) -> Result<ArrayRef> {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::scalar::ScalarValue;
+
     use super::*;
 
     #[test]
@@ -290,11 +270,11 @@ mod tests {
     #[test]
     fn what_has_no_room_on_the_way_is_computed_all_the_same() {
         let decimal = |value, all, places| ScalarValue::Decimal128(Some(value), all, places).to_array().unwrap();
-        let quotient = Rounded::new("quotient", Operator::Divide);
+        let quotient = Rounded { name: "quotient", op: Operator::Divide };
         let large = 10_i128.pow(30) - 1;
         let found = quotient.of_narrow(&decimal(large, 30, 2), &decimal(3, 20, 0), 38, 10).unwrap();
         assert_eq!(found.as_primitive::<Decimal128Type>().value(0), large / 3 * 10_i128.pow(8));
-        let product = Rounded::new("product", Operator::Multiply);
+        let product = Rounded { name: "product", op: Operator::Multiply };
         let found = product.of_narrow(&decimal(15, 38, 2), &decimal(-10, 38, 2), 38, 3).unwrap();
         assert_eq!(found.as_primitive::<Decimal128Type>().value(0), -15);
         assert!(product.of_narrow(&decimal(large, 38, 0), &decimal(large, 38, 0), 38, 0).is_err());

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Decimal256Type, Float32Type, Float64Type};
@@ -11,13 +11,10 @@ use arrow_schema::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::arrow::compute::cast;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, internal_err};
-use datafusion::logical_expr::{
-    Cast, ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TryCast,
-    Volatility,
-};
-use datafusion::scalar::ScalarValue;
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, TryCast};
 
 use super::expressions::ExpressionRule;
+use super::made::Made;
 
 /// Whole numbers up to here, and powers of ten up to here, are floats: what is divided is rounded once.
 const EXACT: u128 = 1 << 53;
@@ -35,58 +32,19 @@ fn exact(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => (expr, field.data_type()),
         _ => return Ok(Transformed::no(expr)),
     };
-    let function = match to {
-        DataType::Float64 => &DOUBLE,
-        DataType::Float32 => &REAL,
+    let name = match to {
+        DataType::Float64 => "double_of",
+        DataType::Float32 => "real_of",
         _ => return Ok(Transformed::no(expr)),
     };
-    match of.get_type(schema)?.is_decimal() {
-        true => Ok(Transformed::yes(function.call(vec![Expr::clone(of)]))),
-        false => Ok(Transformed::no(expr)),
+    if !of.get_type(schema)?.is_decimal() {
+        return Ok(Transformed::no(expr));
     }
-}
-
-static DOUBLE: LazyLock<Arc<ScalarUDF>> =
-    LazyLock::new(|| Arc::new(ScalarUDF::from(FloatOf::new("double_of", DataType::Float64))));
-static REAL: LazyLock<Arc<ScalarUDF>> =
-    LazyLock::new(|| Arc::new(ScalarUDF::from(FloatOf::new("real_of", DataType::Float32))));
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct FloatOf {
-    name: &'static str,
-    to: DataType,
-    signature: Signature,
-}
-
-impl FloatOf {
-    fn new(name: &'static str, to: DataType) -> Self {
-        Self { name, to, signature: Signature::any(1, Volatility::Immutable) }
-    }
-}
-
-impl ScalarUDFImpl for FloatOf {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(self.to.clone())
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        match args.args.as_slice() {
-            [ColumnarValue::Array(decimals)] => Ok(ColumnarValue::Array(floats(decimals, &self.to)?)),
-            [ColumnarValue::Scalar(decimal)] => {
-                let value = floats(&decimal.to_array()?, &self.to)?;
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&value, 0)?))
-            }
-            _ => internal_err!("`{}` takes a decimal", self.name),
-        }
-    }
+    let to = to.clone();
+    Ok(Transformed::yes(Made::call(name, vec![Expr::clone(of)], to.clone(), move |args| match args {
+        [decimals] => floats(decimals, &to),
+        _ => internal_err!("`{name}` takes a decimal"),
+    })))
 }
 
 fn floats(decimals: &ArrayRef, to: &DataType) -> Result<ArrayRef> {

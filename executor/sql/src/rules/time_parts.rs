@@ -65,7 +65,7 @@ impl Part {
     }
 }
 
-/// `date_part('part', time)`.
+/// A part of a time, a difference or an interval, which is what `extract` and `date_part` give.
 ///
 /// # Errors
 /// If it is no part of an interval.

@@ -16,7 +16,7 @@ use super::units::per_second;
 
 /// The function that `AT TIME ZONE` is. A statement has no such name.
 pub(crate) const AT_TIME_ZONE: &str = "AT TIME ZONE";
-/// The zone of instants.
+/// The zone that Arrow has of instants that `AT TIME ZONE` gives.
 const UTC: &str = "+00:00";
 /// Seconds before a clock is put on in which no other change is made to it.
 const BEFORE: i64 = 86_400;
